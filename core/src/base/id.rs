@@ -1,0 +1,97 @@
+//! Typed ids. Those that come from a [`Supply`] are never used twice.
+
+use core::{fmt, marker::PhantomData};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident($inner:ty) $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+        pub struct $name(pub $inner);
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A connection, from the moment it is dialled or offered; never used twice in one node.
+    Serial(u64) "c";
+    /// A question to the application that an event will answer.
+    Ticket(u64) "t";
+    /// A listening socket of the driver.
+    ListenerId(u32) "l";
+    /// A mini-protocol number, 0..=32767. src: network-spec, "Multiplexing"
+    ProtocolId(u16) "p";
+}
+
+impl ProtocolId {
+    /// Handshake; only before the multiplexer runs.
+    pub const HANDSHAKE: Self = Self(0);
+    /// chain-sync, node to node (headers).
+    pub const CHAIN_SYNC: Self = Self(2);
+    /// block-fetch.
+    pub const BLOCK_FETCH: Self = Self(3);
+    /// tx-submission2.
+    pub const TX_SUBMISSION: Self = Self(4);
+    /// keep-alive.
+    pub const KEEP_ALIVE: Self = Self(8);
+    /// peer-sharing.
+    pub const PEER_SHARING: Self = Self(10);
+    /// Our own structured gossip; only on our own versions.
+    pub const RAIN_LINK: Self = Self(24_576);
+    /// tip-sample; only on our own versions.
+    pub const TIP_SAMPLE: Self = Self(24_577);
+}
+
+/// Hands out ids of one kind in rising order and never the same twice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Supply<T> {
+    next: u64,
+    kind: PhantomData<T>,
+}
+
+impl<T> Default for Supply<T> {
+    fn default() -> Self {
+        Self { next: 1, kind: PhantomData }
+    }
+}
+
+impl Supply<Serial> {
+    /// The next serial.
+    pub fn take(&mut self) -> Serial {
+        Serial(self.bump())
+    }
+}
+
+impl Supply<Ticket> {
+    /// The next ticket.
+    pub fn take(&mut self) -> Ticket {
+        Ticket(self.bump())
+    }
+}
+
+impl<T> Supply<T> {
+    /// Ids start at 1; 2^64 of them outlast any node.
+    fn bump(&mut self) -> u64 {
+        let id = self.next;
+        self.next = id.saturating_add(1);
+        id
+    }
+
+    /// How many were handed out.
+    pub const fn taken(&self) -> u64 {
+        self.next - 1
+    }
+}

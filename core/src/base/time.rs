@@ -1,0 +1,64 @@
+//! Time as the drivers tell it: microseconds since an origin of the driver's choice.
+
+use core::{fmt, time::Duration};
+
+/// A point in time: microseconds since the origin of the driver's monotonic clock.
+///
+/// Arithmetic saturates; there is no way to obtain "now" here. Drivers floor the clock when they
+/// read it and ceil the span when they sleep, so a tick is never early by rounding.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The origin.
+    pub const ZERO: Self = Self(0);
+    /// A time that never comes.
+    pub const FAR: Self = Self(u64::MAX);
+
+    /// From microseconds since the origin.
+    pub const fn from_micros(us: u64) -> Self {
+        Self(us)
+    }
+
+    /// From milliseconds since the origin; saturates.
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(ms.saturating_mul(1_000))
+    }
+
+    /// From seconds since the origin; saturates.
+    pub const fn from_secs(s: u64) -> Self {
+        Self(s.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds since the origin.
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// `self - earlier`, zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+
+    /// `self + span`, in whole microseconds rounded up; saturates at [`Instant::FAR`].
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        let us = span.as_nanos().div_ceil(1_000);
+        Self(self.0.saturating_add(u64::try_from(us).unwrap_or(u64::MAX)))
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}us", self.0)
+    }
+}
+
+/// The earlier of two optional deadlines.
+pub(crate) fn soonest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
