@@ -20,3 +20,9 @@ extern crate alloc;
 extern crate std;
 
 pub mod base;
+pub mod chain;
+pub mod conn;
+pub mod mux;
+pub mod node;
+pub mod proto;
+pub mod wire;

@@ -23,13 +23,19 @@ pub struct Queue<T> {
 impl<T> Queue<T> {
     /// An empty queue for at most `max` items.
     pub const fn new(max: usize) -> Self {
-        Self { items: VecDeque::new(), max }
+        Self {
+            items: VecDeque::new(),
+            max,
+        }
     }
 
     /// Appends, or gives the item back when the queue is full.
     pub fn push(&mut self, item: T) -> Result<(), Full<T>> {
         if self.items.len() >= self.max {
-            return Err(Full { item, max: self.max });
+            return Err(Full {
+                item,
+                max: self.max,
+            });
         }
         self.items.push_back(item);
         Ok(())

@@ -85,7 +85,10 @@ pub struct Tip {
 
 impl Tip {
     /// The empty chain.
-    pub const ORIGIN: Self = Self { point: Point::Origin, block_no: 0 };
+    pub const ORIGIN: Self = Self {
+        point: Point::Origin,
+        block_no: 0,
+    };
 
     /// Blocks from the origin to here: 0 at the origin, else `block_no + 1`.
     pub const fn len(&self) -> u64 {
@@ -110,6 +113,10 @@ pub struct TxId(pub SmallVec<[u8; 40]>);
 impl fmt::Debug for TxId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("tx")?;
-        self.0.iter().rev().take(4).try_for_each(|b| write!(f, "{b:02x}"))
+        self.0
+            .iter()
+            .rev()
+            .take(4)
+            .try_for_each(|b| write!(f, "{b:02x}"))
     }
 }

@@ -63,7 +63,10 @@ pub struct Seeded {
 impl Seeded {
     /// Draws that follow from `seed` alone.
     pub const fn new(seed: u64) -> Self {
-        Self { seed, drawn: BTreeMap::new() }
+        Self {
+            seed,
+            drawn: BTreeMap::new(),
+        }
     }
 
     /// The seed.

@@ -19,7 +19,10 @@ pub struct Deadlines<K: Ord> {
 
 impl<K: Ord> Default for Deadlines<K> {
     fn default() -> Self {
-        Self { order: BTreeSet::new(), at: BTreeMap::new() }
+        Self {
+            order: BTreeSet::new(),
+            at: BTreeMap::new(),
+        }
     }
 }
 
@@ -80,7 +83,15 @@ impl<K: Ord + Copy> Deadlines<K> {
     /// Checks invariant 1.
     pub fn check_invariants(&self) -> Result<(), Violated> {
         let same = self.order.len() == self.at.len()
-            && self.order.iter().all(|(at, key)| self.at.get(key) == Some(at));
-        violated(same, "deadlines", 1, "the ordered set and the map hold the same pairs")
+            && self
+                .order
+                .iter()
+                .all(|(at, key)| self.at.get(key) == Some(at));
+        violated(
+            same,
+            "deadlines",
+            1,
+            "the ordered set and the map hold the same pairs",
+        )
     }
 }

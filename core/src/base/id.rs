@@ -64,7 +64,10 @@ pub struct Supply<T> {
 
 impl<T> Default for Supply<T> {
     fn default() -> Self {
-        Self { next: 1, kind: PhantomData }
+        Self {
+            next: 1,
+            kind: PhantomData,
+        }
     }
 }
 

@@ -63,7 +63,12 @@ impl<'a, A> Cx<'a, A> {
         rules: &'a dyn Rules,
         out: &'a mut Vec<A>,
     ) -> Self {
-        Self { now, choice, rules, out }
+        Self {
+            now,
+            choice,
+            rules,
+            out,
+        }
     }
 
     /// Asks for one action.
@@ -73,7 +78,12 @@ impl<'a, A> Cx<'a, A> {
 
     /// A context for a child machine whose actions go to `out`.
     pub fn child<'b, B>(&'b mut self, out: &'b mut Vec<B>) -> Cx<'b, B> {
-        Cx { now: self.now, choice: &mut *self.choice, rules: self.rules, out }
+        Cx {
+            now: self.now,
+            choice: &mut *self.choice,
+            rules: self.rules,
+            out,
+        }
     }
 }
 
@@ -96,5 +106,13 @@ pub fn violated(
     number: u16,
     text: &'static str,
 ) -> Result<(), Violated> {
-    if holds { Ok(()) } else { Err(Violated { machine, number, text }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Violated {
+            machine,
+            number,
+            text,
+        })
+    }
 }

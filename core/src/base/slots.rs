@@ -35,7 +35,13 @@ pub struct Slots<K, V> {
 impl<K: Eq + Hash, V> Slots<K, V> {
     /// Empty, for at most `max` entries (inclusive), hashed under `key`.
     pub const fn new(key: (u64, u64), max: usize) -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), index: HashTable::new(), key, max }
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            key,
+            max,
+        }
     }
 
     fn hash(key: (u64, u64), value: &K) -> u64 {
@@ -47,7 +53,9 @@ impl<K: Eq + Hash, V> Slots<K, V> {
     fn find(&self, key: &K) -> Option<u32> {
         let hash = Self::hash(self.key, key);
         let entries = &self.entries;
-        self.index.find(hash, |&i| key_at(entries, i) == Some(key)).copied()
+        self.index
+            .find(hash, |&i| key_at(entries, i) == Some(key))
+            .copied()
     }
 
     /// Inserts, or gives the pair back when the key is taken or there is no room.
@@ -79,13 +87,19 @@ impl<K: Eq + Hash, V> Slots<K, V> {
     /// The entry of `key`.
     pub fn get(&self, key: &K) -> Option<&V> {
         let at = self.find(key)?;
-        self.entries.get(at as usize)?.as_ref().map(|(_, value)| value)
+        self.entries
+            .get(at as usize)?
+            .as_ref()
+            .map(|(_, value)| value)
     }
 
     /// The entry of `key`, to change.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let at = self.find(key)?;
-        self.entries.get_mut(at as usize)?.as_mut().map(|(_, value)| value)
+        self.entries
+            .get_mut(at as usize)?
+            .as_mut()
+            .map(|(_, value)| value)
     }
 
     /// Where `key` is.
@@ -95,22 +109,34 @@ impl<K: Eq + Hash, V> Slots<K, V> {
 
     /// The entry in `slot`.
     pub fn at(&self, slot: Slot) -> Option<(&K, &V)> {
-        self.entries.get(slot.0 as usize)?.as_ref().map(|(key, value)| (key, value))
+        self.entries
+            .get(slot.0 as usize)?
+            .as_ref()
+            .map(|(key, value)| (key, value))
     }
 
     /// The entry in `slot`, to change.
     pub fn at_mut(&mut self, slot: Slot) -> Option<(&K, &mut V)> {
-        self.entries.get_mut(slot.0 as usize)?.as_mut().map(|(key, value)| (&*key, value))
+        self.entries
+            .get_mut(slot.0 as usize)?
+            .as_mut()
+            .map(|(key, value)| (&*key, value))
     }
 
     /// Removes and returns the entry of `key`.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let hash = Self::hash(self.key, key);
         let entries = &self.entries;
-        let found = self.index.find_entry(hash, |&i| key_at(entries, i) == Some(key)).ok()?;
+        let found = self
+            .index
+            .find_entry(hash, |&i| key_at(entries, i) == Some(key))
+            .ok()?;
         let (at, _) = found.remove();
         self.free.push(at);
-        self.entries.get_mut(at as usize)?.take().map(|(_, value)| value)
+        self.entries
+            .get_mut(at as usize)?
+            .take()
+            .map(|(_, value)| value)
     }
 
     /// Whether `key` has an entry.
@@ -120,12 +146,18 @@ impl<K: Eq + Hash, V> Slots<K, V> {
 
     /// Entries in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries.iter().flatten().map(|(key, value)| (key, value))
+        self.entries
+            .iter()
+            .flatten()
+            .map(|(key, value)| (key, value))
     }
 
     /// Entries in slot order, to change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
-        self.entries.iter_mut().flatten().map(|(key, value)| (&*key, value))
+        self.entries
+            .iter_mut()
+            .flatten()
+            .map(|(key, value)| (&*key, value))
     }
 
     /// Entries held.
@@ -151,7 +183,12 @@ impl<K: Eq + Hash, V> Slots<K, V> {
             None => true,
         });
         let name = "slots";
-        violated(found && held == self.index.len(), name, 1, "the index finds every entry")?;
+        violated(
+            found && held == self.index.len(),
+            name,
+            1,
+            "the index finds every entry",
+        )?;
         let empty = |i: &u32| matches!(self.entries.get(*i as usize), Some(None));
         let free = self.free.iter().all(empty) && self.free.len() + held == self.entries.len();
         violated(free, name, 2, "the free list names the empty slots")?;
@@ -207,7 +244,13 @@ where
 {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (entries, free, key, max) = serde::Deserialize::deserialize(deserializer)?;
-        let mut slots = Self { entries, free, index: HashTable::new(), key, max };
+        let mut slots = Self {
+            entries,
+            free,
+            index: HashTable::new(),
+            key,
+            max,
+        };
         slots.rebuild();
         slots
             .check_invariants()

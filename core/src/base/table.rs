@@ -44,7 +44,10 @@ pub enum Agency {
 impl Agency {
     /// Whether `role` may send.
     pub const fn is(self, role: Role) -> bool {
-        matches!((self, role), (Self::Client, Role::Initiator) | (Self::Server, Role::Responder))
+        matches!(
+            (self, role),
+            (Self::Client, Role::Initiator) | (Self::Server, Role::Responder)
+        )
     }
 }
 
@@ -170,7 +173,9 @@ impl Spec {
 
     /// The edge of `kind` out of `state`.
     pub fn edge(&self, state: State, kind: Kind) -> Option<&'static Edge> {
-        self.edges.iter().find(|edge| edge.from == state && edge.kind == kind)
+        self.edges
+            .iter()
+            .find(|edge| edge.from == state && edge.kind == kind)
     }
 
     /// All edges out of `state`.
@@ -185,15 +190,25 @@ impl Spec {
 
     /// Whether the protocol has ended in `state`.
     pub fn is_final(&self, state: State) -> bool {
-        self.row(state).is_none_or(|row| row.agency == Agency::Nobody)
+        self.row(state)
+            .is_none_or(|row| row.agency == Agency::Nobody)
     }
 
     /// Every state × every kind of the table, with the edge where there is one.
     pub fn cells(&self) -> impl Iterator<Item = (State, Kind, Option<&'static Edge>)> + '_ {
-        let kinds = self.edges.iter().map(|edge| edge.kind.0).max().map_or(0, |max| max + 1);
+        let kinds = self
+            .edges
+            .iter()
+            .map(|edge| edge.kind.0)
+            .max()
+            .map_or(0, |max| max + 1);
         (0_u8..).zip(self.states).flat_map(move |(state, _)| {
             (0..kinds).map(move |kind| {
-                (State(state), Kind(kind), self.edge(State(state), Kind(kind)))
+                (
+                    State(state),
+                    Kind(kind),
+                    self.edge(State(state), Kind(kind)),
+                )
             })
         })
     }
@@ -211,7 +226,10 @@ impl Spec {
                 return Err(SpecFault::FromFinal(self.name, edge.message));
             }
             let before = self.edges.iter().take(at);
-            if before.clone().any(|e| e.from == edge.from && e.kind == edge.kind) {
+            if before
+                .clone()
+                .any(|e| e.from == edge.from && e.kind == edge.kind)
+            {
                 return Err(SpecFault::Twice(self.name, edge.message));
             }
         }

@@ -13,16 +13,13 @@ pub mod chain_sync;
 pub mod handshake;
 pub mod keep_alive;
 pub mod peer_sharing;
-mod session;
 pub mod tip_sample;
 pub mod tx_submission;
 
 use bytes::{Bytes, BytesMut};
 
-pub use session::{NotAllowed, Session, Turn};
-
 use crate::{
-    base::{HeaderFault, Kind, Machine, Point, ProtocolId, Spec, State},
+    base::{Class, HeaderFault, Kind, Machine, Point, Spec, State},
     wire::{Encoded, codec::DecodeError},
 };
 
@@ -140,18 +137,13 @@ pub enum Fault {
     Overflow(u16),
 }
 
-/// All tables, for documentation, generators and checks.
-pub const TABLES: &[&Spec] = &[
-    &handshake::SPEC,
-    &chain_sync::SPEC,
-    &block_fetch::SPEC,
-    &tx_submission::SPEC,
-    &keep_alive::SPEC,
-    &peer_sharing::SPEC,
-    &tip_sample::SPEC,
-];
-
-/// The table of a protocol number.
-pub fn table(protocol: ProtocolId) -> Option<&'static Spec> {
-    TABLES.iter().find(|spec| spec.protocol == protocol).copied()
+impl Fault {
+    /// Whose fault it is.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::TimedOut { .. } => Class::Network,
+            Self::Overflow(_) => Class::Internal,
+            _ => Class::Adversarial,
+        }
+    }
 }

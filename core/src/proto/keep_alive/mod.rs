@@ -1,16 +1,11 @@
 //! keep-alive: probes with a cookie; the round-trip time is the by-product.
 
-mod client;
-mod message;
-mod server;
+pub mod client;
+pub mod server;
 
 use core::time::Duration;
 
 use crate::base::{Agency, Edge, Kind, ProtocolId, Spec, State, StateRow, TimeLimit};
-
-pub use client::{Client, Fact, Order};
-pub use message::{KeepAlive, Message};
-pub use server::{Server, ServerFact, ServerOrder};
 
 /// The client may probe or say goodbye.
 pub const CLIENT: State = State(0);
@@ -19,11 +14,11 @@ pub const SERVER: State = State(1);
 /// Over.
 pub const DONE: State = State(2);
 
-/// [`Message::KeepAlive`].
+/// The kind of `MsgKeepAlive`.
 pub const KEEP_ALIVE: Kind = Kind(0);
-/// [`Message::Done`].
+/// The kind of `MsgDone`.
 pub const MSG_DONE: Kind = Kind(1);
-/// [`Message::Response`].
+/// The kind of `MsgKeepAliveResponse`.
 pub const RESPONSE: Kind = Kind(2);
 
 /// src: Ouroboros network specification, "Keep Alive Mini Protocol"
@@ -31,8 +26,16 @@ pub const SPEC: Spec = Spec {
     protocol: ProtocolId::KEEP_ALIVE,
     name: "keep-alive",
     states: &[
-        row("StClient", Agency::Client, TimeLimit::Fixed(Duration::from_secs(97))),
-        row("StServer", Agency::Server, TimeLimit::Fixed(Duration::from_secs(60))),
+        row(
+            "StClient",
+            Agency::Client,
+            TimeLimit::Fixed(Duration::from_secs(97)),
+        ),
+        row(
+            "StServer",
+            Agency::Server,
+            TimeLimit::Fixed(Duration::from_secs(60)),
+        ),
         row("StDone", Agency::Nobody, TimeLimit::None),
     ],
     edges: &[
@@ -43,7 +46,12 @@ pub const SPEC: Spec = Spec {
 };
 
 const fn row(name: &'static str, agency: Agency, time: TimeLimit) -> StateRow {
-    StateRow { name, agency, time, bytes_max: 65_535 }
+    StateRow {
+        name,
+        agency,
+        time,
+        bytes_max: 65_535,
+    }
 }
 
 const fn edge(
@@ -54,5 +62,13 @@ const fn edge(
     message: &'static str,
     to: State,
 ) -> Edge {
-    Edge { from, label, items, kind, message, to, pipelined: false }
+    Edge {
+        from,
+        label,
+        items,
+        kind,
+        message,
+        to,
+        pipelined: false,
+    }
 }

@@ -1,0 +1,14 @@
+//! One connection: handshake, multiplexer and mini-protocol halves inside; facts up, orders down.
+//!
+//! ```text
+//!  bytes ─Received─▶ handshake / mux ─▶ halves ─Fact▶ the owner of the table
+//!  bytes ◀──Write─── mux ◀─────────── halves ◀Order─ the owner of the table
+//! ```
+
+mod fact;
+mod fault;
+mod order;
+
+pub use fact::Fact;
+pub use fault::{Cause, Fault};
+pub use order::{Order, Temperature};

@@ -1,0 +1,46 @@
+//! Orders: what the owner of the connection table can ask of a connection.
+
+use crate::proto::{block_fetch, chain_sync, peer_sharing, tip_sample, tx_submission};
+
+/// A bundle of mini-protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Temperature {
+    /// keep-alive, and peer-sharing when agreed.
+    Established,
+    /// tip-sample, when one of our own versions is agreed.
+    Warm,
+    /// chain-sync, block-fetch, tx-submission.
+    Hot,
+}
+
+/// What a connection can be asked. One that does not fit its state is ignored and counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Run the initiator halves of a bundle that are not running.
+    Start(Temperature),
+    /// End the initiator halves of a bundle as soon as their protocols allow it.
+    Stop(Temperature),
+    /// To the chain-sync client.
+    ChainSync(chain_sync::client::Order),
+    /// To the chain-sync server.
+    ChainServe(chain_sync::server::Order),
+    /// To the block-fetch client.
+    BlockFetch(block_fetch::client::Order),
+    /// To the block-fetch server.
+    BlockServe(block_fetch::server::Order),
+    /// To the tx-submission client, which supplies transactions.
+    TxSupply(tx_submission::client::Order),
+    /// To the tx-submission server, which pulls them.
+    TxPull(tx_submission::server::Order),
+    /// To the peer-sharing client.
+    PeerAsk(peer_sharing::client::Order),
+    /// To the peer-sharing server.
+    PeerShare(peer_sharing::server::Order),
+    /// To the tip-sample client.
+    TipAsk(tip_sample::client::Order),
+    /// To the tip-sample server.
+    TipTell(tip_sample::server::Order),
+    /// End the connection: no more bytes are read; what is queued gets at most two seconds.
+    Close,
+}

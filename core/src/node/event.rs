@@ -1,0 +1,116 @@
+//! All that a node can be told.
+
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::{
+    base::{ListenerId, Serial, Ticket, TxId},
+    chain::Answer,
+    conn::Cause,
+};
+
+/// All that a node can be told. Facts of sockets come from the driver, answers and commands from
+/// the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Event {
+    /// The driver listens; accepting waits for [`Action::AcceptOne`](super::Action::AcceptOne).
+    Listening {
+        /// The driver's name for the socket.
+        listener: ListenerId,
+        /// Where.
+        local: SocketAddr,
+    },
+    /// A connection was accepted and waits for
+    /// [`Action::Adopt`](super::Action::Adopt) or [`Action::Reset`](super::Action::Reset).
+    Offered {
+        /// The listening socket.
+        listener: ListenerId,
+        /// Our end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+    },
+    /// Accepting failed; `fatal` when the listening socket is lost.
+    AcceptFailed {
+        /// The listening socket.
+        listener: ListenerId,
+        /// Why.
+        cause: Cause,
+        /// Whether the socket is lost.
+        fatal: bool,
+    },
+    /// A dial succeeded.
+    Connected {
+        /// As in [`Action::Dial`](super::Action::Dial).
+        conn: Serial,
+        /// Our end.
+        local: SocketAddr,
+    },
+    /// A dial failed.
+    ConnectFailed {
+        /// As in [`Action::Dial`](super::Action::Dial).
+        conn: Serial,
+        /// Why.
+        cause: Cause,
+    },
+    /// Bytes came in. They are sliced, never copied, so hand over buffers of moderate size.
+    Received {
+        /// The connection.
+        conn: Serial,
+        /// At least one byte.
+        bytes: Bytes,
+    },
+    /// The kernel has taken this many bytes of earlier writes.
+    Flushed {
+        /// The connection.
+        conn: Serial,
+        /// Bytes taken since the last such event.
+        bytes: u64,
+    },
+    /// The socket ended or failed; nothing more comes from it.
+    Closed {
+        /// The connection.
+        conn: Serial,
+        /// Why.
+        cause: Cause,
+    },
+    /// The application answers a question.
+    Answered {
+        /// As in [`Action::Ask`](super::Action::Ask).
+        ticket: Ticket,
+        /// The answer.
+        answer: Answer,
+    },
+    /// The application gives an order.
+    Command(Command),
+    /// All that was readable has been fed: cut segments and write them.
+    Turn,
+    /// Time has passed.
+    Tick,
+}
+
+/// An order of the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Command {
+    /// Keep a connection to this peer and follow its chain.
+    AddPeer(SocketAddr),
+    /// Keep it no longer; a connection to it ends in order.
+    RemovePeer(SocketAddr),
+    /// The application has this block: put it on our chain when its parent is there.
+    Extend {
+        /// The wrapped header.
+        header: Bytes,
+    },
+    /// The application has this transaction to give away.
+    Submit {
+        /// Its id in wrapped form.
+        id: TxId,
+        /// Its size as announced.
+        bytes: u32,
+    },
+    /// End everything in order; [`Notice::Stopped`](super::Notice::Stopped) follows.
+    Shutdown,
+}

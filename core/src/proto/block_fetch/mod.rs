@@ -1,0 +1,4 @@
+//! block-fetch.
+
+pub mod client;
+pub mod server;

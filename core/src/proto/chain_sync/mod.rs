@@ -1,0 +1,4 @@
+//! chain-sync.
+
+pub mod client;
+pub mod server;

@@ -1,0 +1,4 @@
+//! peer-sharing.
+
+pub mod client;
+pub mod server;

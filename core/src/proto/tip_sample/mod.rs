@@ -1,0 +1,4 @@
+//! tip-sample.
+
+pub mod client;
+pub mod server;

@@ -1,0 +1,1 @@
+//! The 8-byte segment header and its incremental reader.

@@ -1,0 +1,1 @@
+//! From segment payloads to whole messages.

@@ -1,0 +1,1 @@
+//! Finds the end of one CBOR item, resumable and linear.
