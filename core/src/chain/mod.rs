@@ -7,6 +7,8 @@
 //! ```
 //! Knows points, header views and sizes; bodies pass through and are never kept.
 
+mod config;
+
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -15,6 +17,8 @@ use crate::{
     base::{Class, Hash32, HeaderView, Instant, Point, Serial, Ticket, Tip, TxId},
     proto::{block_fetch, chain_sync, tip_sample, tx_submission},
 };
+
+pub use config::{Config, Start};
 
 /// What the chain can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]

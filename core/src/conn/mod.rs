@@ -5,10 +5,12 @@
 //!  bytes ◀──Write─── mux ◀─────────── halves ◀Order─ the owner of the table
 //! ```
 
+mod config;
 mod fact;
 mod fault;
 mod order;
 
+pub use config::Config;
 pub use fact::Fact;
 pub use fault::{Cause, Fault};
 pub use order::{Order, Temperature};
