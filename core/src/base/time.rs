@@ -44,8 +44,9 @@ impl Instant {
     /// `self + span`, in whole microseconds rounded up; saturates at [`Instant::FAR`].
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
-        let us = span.as_nanos().div_ceil(1_000);
-        Self(self.0.saturating_add(u64::try_from(us).unwrap_or(u64::MAX)))
+        let us = span.as_secs().saturating_mul(1_000_000);
+        let rest = u64::from(span.subsec_nanos().div_ceil(1_000));
+        Self(self.0.saturating_add(us).saturating_add(rest))
     }
 }
 

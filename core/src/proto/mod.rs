@@ -13,6 +13,7 @@ pub mod chain_sync;
 pub mod handshake;
 pub mod keep_alive;
 pub mod peer_sharing;
+pub mod session;
 pub mod tip_sample;
 pub mod tx_submission;
 
