@@ -1,0 +1,7 @@
+//! A deterministic world of Samanea nodes, its generators and its fuzz bodies.
+//!
+//! Nothing here runs in production: this is where whole nodes meet without sockets and without
+//! clocks, where sequences of events come from, and where the bodies of the fuzz targets live so
+//! that they compile and replay with the ordinary tests.
+
+pub mod fuzz_bodies;
