@@ -1,4 +1,23 @@
 //! CBOR as strict as the network needs it: bounded readers and writers over `minicbor` tokens.
+//!
+//! ```text
+//! Bytes ─▶ Reader ─▶ values, slices of the same Bytes          values ─▶ Writer ─▶ BytesMut
+//! ```
+//!
+//! A [`Reader`] walks one message from its first to its last byte. It accepts a head of any width
+//! but only the type, the number of items and the range that are due; nothing that a peer says is
+//! a loop bound unless as many bytes are there. A [`Writer`] uses the shortest heads.
+//!
+//! src: RFC 8949, "Concise Binary Object Representation"
+//! src: Ouroboros network specification, "CDDL"
+
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use reader::{List, ListForm, Reader};
+pub use writer::Writer;
 
 /// Why bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -52,6 +71,12 @@ pub enum DecodeError {
     /// A list that must not be empty is.
     #[error("an empty list where one item is due")]
     Empty,
+    /// A list of more items than its message may have.
+    #[error("a list of more than {max} items")]
+    TooMany {
+        /// The maximum, inclusive.
+        max: u32,
+    },
     /// Nesting deeper than the envelope ever needs.
     #[error("nested too deeply")]
     Depth,
