@@ -4,7 +4,7 @@ use super::Fault;
 use crate::{
     base::{ProtocolId, Role},
     proto::{
-        block_fetch, chain_sync, handshake::Agreed, keep_alive, peer_sharing, tip_sample,
+        block_fetch, chain_sync, handshake::{Agreed, VersionTable}, keep_alive, peer_sharing, tip_sample,
         tx_submission,
     },
 };
@@ -14,8 +14,8 @@ use crate::{
 pub enum Fact {
     /// The handshake is done.
     Agreed(Agreed),
-    /// The handshake was a query, and is done; the connection ends.
-    Queried,
+    /// The peer answered our query with its table; the connection ends.
+    Queried(VersionTable),
     /// A half began to run.
     Started {
         /// The mini-protocol.

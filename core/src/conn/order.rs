@@ -1,5 +1,6 @@
 //! Orders: what the owner of the connection table can ask of a connection.
 
+use crate::chain;
 use crate::proto::{block_fetch, chain_sync, peer_sharing, tip_sample, tx_submission};
 
 /// A bundle of mini-protocols.
@@ -41,6 +42,23 @@ pub enum Order {
     TipAsk(tip_sample::client::Order),
     /// To the tip-sample server.
     TipTell(tip_sample::server::Order),
+    /// End the connection at once: the peer broke a rule of chains.
+    Fail(chain::Misdeed),
     /// End the connection: no more bytes are read; what is queued gets at most two seconds.
     Close,
+}
+
+impl From<chain::Order> for Order {
+    fn from(order: chain::Order) -> Self {
+        match order {
+            chain::Order::ChainSync(order) => Self::ChainSync(order),
+            chain::Order::ChainServe(order) => Self::ChainServe(order),
+            chain::Order::BlockFetch(order) => Self::BlockFetch(order),
+            chain::Order::BlockServe(order) => Self::BlockServe(order),
+            chain::Order::TxSupply(order) => Self::TxSupply(order),
+            chain::Order::TxPull(order) => Self::TxPull(order),
+            chain::Order::TipAsk(order) => Self::TipAsk(order),
+            chain::Order::TipTell(order) => Self::TipTell(order),
+        }
+    }
 }

@@ -1,19 +1,15 @@
 //! All that a node can ask for.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
-
-use bytes::Bytes;
-use smallvec::SmallVec;
 
 use crate::{
     base::{ListenerId, Serial, Ticket, Tip},
     chain::{self, Question},
     conn::Fault,
     proto::handshake::{Agreed, VersionTable},
+    wire::Batch,
 };
-
-/// Bytes for one vectored write, in order.
-pub type Batch = SmallVec<[Bytes; 8]>;
 
 /// All that a node can ask for. Each is carried out in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +126,15 @@ pub enum Notice {
     },
     /// From the chain.
     Chain(chain::Notice),
+    /// A peer answered our question for addresses.
+    Shared {
+        /// The connection.
+        conn: Serial,
+        /// The addresses, at most as many as asked for.
+        peers: Vec<SocketAddr>,
+    },
+    /// There is no room to keep this peer.
+    PeerRefused(SocketAddr),
     /// A listening socket is lost.
     ListenerLost(ListenerId),
     /// After `Shutdown`: no connection is left.

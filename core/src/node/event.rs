@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::{
-    base::{ListenerId, Serial, Ticket, TxId},
+    base::{ListenerId, Serial, Slot, Ticket, TxId},
     chain::Answer,
     conn::Cause,
 };
@@ -110,6 +110,20 @@ pub enum Command {
         id: TxId,
         /// Its size as announced.
         bytes: u32,
+    },
+    /// Ask every peer that shares addresses for up to this many; answered by
+    /// [`Notice::Shared`](super::Notice::Shared).
+    AskPeers {
+        /// Addresses wanted of each.
+        amount: u8,
+    },
+    /// Ask every peer that speaks one of our own versions for its next tips; answered by
+    /// a notice of the chain.
+    SampleTips {
+        /// Tips wanted of each, at least 1.
+        count: u16,
+        /// The first tip has this slot or a later one.
+        slot: Slot,
     },
     /// End everything in order; [`Notice::Stopped`](super::Notice::Stopped) follows.
     Shutdown,

@@ -5,7 +5,7 @@ mod config;
 mod event;
 mod run;
 
-pub use action::{Action, Batch, Notice};
+pub use action::{Action, Notice};
 pub use config::Config;
 pub use event::{Command, Event};
 pub use run::{Node, Tap};

@@ -6,6 +6,10 @@ pub mod reassembly;
 pub mod scan;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
+
+/// Bytes for one vectored write, in order.
+pub type Batch = SmallVec<[Bytes; 8]>;
 
 /// One encoded message: a head of our own and, behind it, at most one large payload that is
 /// never copied.
