@@ -4,8 +4,9 @@ use super::Fault;
 use crate::{
     base::{ProtocolId, Role},
     proto::{
-        block_fetch, chain_sync, handshake::{Agreed, VersionTable}, keep_alive, peer_sharing, tip_sample,
-        tx_submission,
+        block_fetch, chain_sync,
+        handshake::{Agreed, VersionTable},
+        keep_alive, peer_sharing, tip_sample, tx_submission,
     },
 };
 
