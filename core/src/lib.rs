@@ -25,4 +25,6 @@ pub mod conn;
 pub mod mux;
 pub mod node;
 pub mod proto;
+#[cfg(feature = "tape")]
+pub mod tape;
 pub mod wire;
