@@ -5,3 +5,5 @@
 //! that they compile and replay with the ordinary tests.
 
 pub mod fuzz_bodies;
+pub mod tape;
+pub mod toy;
