@@ -7,7 +7,7 @@ use super::{DecodeError, ListForm, Reader, Writer};
 use crate::base::{Hash32, Point, Tip};
 
 fn hex(text: &str) -> Bytes {
-    let digit = |c: u8| char::from(c).to_digit(16).unwrap() as u8;
+    let digit = |c: u8| u8::try_from(char::from(c).to_digit(16).unwrap()).unwrap();
     let digits: Vec<u8> = text.bytes().map(digit).collect();
     digits
         .chunks(2)

@@ -124,15 +124,15 @@ impl<'a> Writer<'a> {
         if let Ok(small @ 0..24) = u8::try_from(value) {
             self.0.put_u8(major | small);
         } else if let Ok(byte) = u8::try_from(value) {
-            self.0.put_slice(&[major | 24, byte]);
+            self.0.put_slice(&[major | 0x18, byte]);
         } else if let Ok(short) = u16::try_from(value) {
-            self.0.put_u8(major | 25);
+            self.0.put_u8(major | 0x19);
             self.0.put_u16(short);
         } else if let Ok(word) = u32::try_from(value) {
-            self.0.put_u8(major | 26);
+            self.0.put_u8(major | 0x1a);
             self.0.put_u32(word);
         } else {
-            self.0.put_u8(major | 27);
+            self.0.put_u8(major | 0x1b);
             self.0.put_u64(value);
         }
         self
