@@ -25,10 +25,10 @@ use core::marker::PhantomData;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Fault, Protocol};
+use super::{Action, Fault, Protocol};
 use crate::{
     base::{
-        Choice, Edge, Instant, Kind, Queue, Role, Scratch, Spec, State, StateRow, Violated,
+        Choice, Cx, Edge, Instant, Kind, Queue, Role, Scratch, Spec, State, StateRow, Violated,
         violated,
     },
     wire::{Encoded, codec::DecodeError},
@@ -56,6 +56,12 @@ pub struct Session<P> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotAllowed {
+    /// The peer has agency, or nobody.
+    #[error("not our turn in state {state}")]
+    NotOurTurn {
+        /// The index of the state.
+        state: u8,
+    },
     /// The table has no such message in this state.
     #[error("message kind {kind} cannot be sent in state {state}")]
     NoEdge {
@@ -185,6 +191,52 @@ impl<P: Protocol> Session<P> {
         let state = self.awaited()?;
         let late = self.deadline.is_some_and(|deadline| deadline <= now);
         late.then(|| self.fail(Fault::TimedOut { state: state.0 }))
+    }
+
+    /// Sends one message, and says [`Action::Ended`] when it is the last one. When it cannot be
+    /// sent now, nothing happens.
+    pub fn say<F>(
+        &mut self,
+        cx: &mut Cx<'_, Action<F>>,
+        message: &P::Message,
+    ) -> Result<(), NotAllowed> {
+        let state = self.state.0;
+        let turn = self.turn().ok_or(NotAllowed::NotOurTurn { state })?;
+        let encoded = turn.send(cx.now, cx.choice, message)?;
+        cx.act(Action::Send(encoded));
+        self.conclude(cx);
+        Ok(())
+    }
+
+    /// Takes one whole message of the peer; a fault becomes [`Action::Failed`].
+    pub fn hear<F>(&mut self, cx: &mut Cx<'_, Action<F>>, bytes: &Bytes) -> Option<P::Message> {
+        match self.receive(cx.now, cx.choice, bytes) {
+            Ok(message) => Some(message),
+            Err(fault) => {
+                cx.act(Action::Failed(fault));
+                None
+            }
+        }
+    }
+
+    /// Says [`Action::Ended`] when the final state is reached.
+    pub fn conclude<F>(&self, cx: &mut Cx<'_, Action<F>>) {
+        if P::SPEC.is_final(self.state) {
+            cx.act(Action::Ended);
+        }
+    }
+
+    /// Says [`Action::Failed`] when the peer's time is up.
+    pub fn tick<F>(&mut self, cx: &mut Cx<'_, Action<F>>) {
+        if let Some(fault) = self.expired(cx.now) {
+            cx.act(Action::Failed(fault));
+        }
+    }
+
+    /// Ends the session for a fault that only the half can see, and says [`Action::Failed`].
+    pub fn reject<F>(&mut self, cx: &mut Cx<'_, Action<F>>, fault: Fault) {
+        let fault = self.fail(fault);
+        cx.act(Action::Failed(fault));
     }
 
     /// Ends the session for a fault that only the half can see; hands the fault back.
@@ -343,6 +395,8 @@ impl<P: Protocol> Turn<'_, P> {
 struct Arena {
     buffer: BytesMut,
     chunk: usize,
+    /// Bytes of the message before: a guess at the next one.
+    last: usize,
 }
 
 impl Default for Arena {
@@ -350,29 +404,30 @@ impl Default for Arena {
         Self {
             buffer: BytesMut::new(),
             chunk: CHUNK_MIN,
+            last: HEAD_BYTES,
         }
     }
 }
 
 impl Arena {
     fn encode<P: Protocol>(&mut self, message: &P::Message) -> Encoded {
-        if self.buffer.capacity() < HEAD_BYTES {
-            self.buffer.reserve(self.chunk);
+        if self.buffer.capacity() < self.last {
+            self.buffer.reserve(self.chunk.max(self.last));
             self.chunk = CHUNK_MAX.min(self.chunk.saturating_mul(2));
         }
         let body = P::encode(message, &mut self.buffer);
-        Encoded {
-            head: self.buffer.split().freeze(),
-            body,
-        }
+        let head = self.buffer.split().freeze();
+        self.last = head.len().max(HEAD_BYTES);
+        Encoded { head, body }
     }
 }
 
-/// Most messages are shorter than this; a longer one grows the chunk by itself.
+/// Most messages are shorter than this.
 const HEAD_BYTES: usize = 64;
 /// The first chunk: enough for a session that says little.
 const CHUNK_MIN: usize = 256;
-/// Guess, not measured: keeps allocation off the path of 1 KiB messages.
+/// The largest chunk of a session of short messages. Guess, not measured: keeps allocation off
+/// the path of 1 KiB messages.
 const CHUNK_MAX: usize = 16 << 10;
 
 #[cfg(test)]
