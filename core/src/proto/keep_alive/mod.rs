@@ -1,7 +1,12 @@
 //! keep-alive: probes with a cookie; the round-trip time is the by-product.
 
 pub mod client;
+mod message;
 pub mod server;
+
+pub use client::Client;
+pub use message::{KeepAlive, Message};
+pub use server::Server;
 
 use core::time::Duration;
 
