@@ -108,3 +108,121 @@ impl Choice for Seeded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{vec, vec::Vec};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn draws(choice: &mut Seeded, site: Site, of: u64, n: u32, count: usize) -> Vec<u32> {
+        (0..count).map(|_| choice.below(site, of, n)).collect()
+    }
+
+    #[test]
+    fn known_seeds_give_known_draws() {
+        let mut choice = Seeded::new(42);
+        let cookies = draws(&mut choice, Site::COOKIE, 7, 1 << 16, 6);
+        assert_eq!(cookies, [44_900, 64_087, 14_069, 45_142, 34_179, 32_850]);
+        let whole = draws(&mut choice, Site::MUST_REPLY, 0, u32::MAX, 2);
+        assert_eq!(whole, [3_872_371_339, 3_417_187_747]);
+    }
+
+    #[test]
+    fn nothing_to_choose_from_is_the_first() {
+        let mut choice = Seeded::new(1);
+        assert_eq!(draws(&mut choice, Site::COOKIE, 1, 0, 3), [0, 0, 0]);
+        assert_eq!(draws(&mut choice, Site::COOKIE, 1, 1, 3), [0, 0, 0]);
+        assert_eq!(First.below(Site::COOKIE, 1, 9), 0);
+    }
+
+    #[test]
+    fn every_bound_is_kept_and_every_value_comes_about_as_often() {
+        let mut choice = Seeded::new(9);
+        for n in [2, 3, 7, 10, 101] {
+            let mut seen = vec![0_u32; n as usize];
+            let each = 1_000;
+            for draw in draws(&mut choice, Site::FETCH_PEER, 3, n, (n * each) as usize) {
+                seen[draw as usize] += 1;
+            }
+            // Six standard deviations of a binomial of mean `each`.
+            assert!(seen.iter().all(|s| s.abs_diff(each) < 190), "{n}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn seed_site_instance_and_turn_each_change_the_draw() {
+        let first = |seed, site, of| Seeded::new(seed).below(site, of, u32::MAX);
+        let mut all: Vec<u32> = (0..20)
+            .flat_map(|i| {
+                [
+                    first(i, Site(1), 1),
+                    first(100, Site(1), i + 100),
+                    first(200, Site(u16::try_from(i).unwrap() + 200), 1),
+                ]
+            })
+            .chain(draws(&mut Seeded::new(500), Site(1), 1, u32::MAX, 20))
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 80);
+    }
+
+    #[test]
+    fn retiring_an_instance_forgets_its_counts_and_no_others() {
+        let mut choice = Seeded::new(3);
+        for of in 0..1_000 {
+            for site in [Site::MUST_REPLY, Site::COOKIE, Site(u16::MAX), Site(0)] {
+                choice.below(site, of, 10);
+            }
+            choice.retire(of.wrapping_sub(2));
+            assert!(choice.counted() <= 12);
+        }
+        let mut other = choice.clone();
+        other.retire(999);
+        let draw = |choice: &mut Seeded| choice.below(Site::COOKIE, 998, u32::MAX);
+        assert_eq!(draw(&mut choice), draw(&mut other));
+        other.retire(998);
+        assert_eq!(other.counted(), 0);
+    }
+
+    proptest! {
+        /// The draws of one place and instance do not depend on any others.
+        #[test]
+        fn a_draw_elsewhere_shifts_no_other(
+            seed: u64,
+            places in prop::collection::vec((0_u16..4, 0_u64..4, 0_u32..1_000), 30..120),
+        ) {
+            let mut mixed = Seeded::new(seed);
+            let drawn: Vec<u32> = places
+                .iter()
+                .map(|(site, of, n)| mixed.below(Site(*site), *of, *n))
+                .collect();
+            let mut compared = 0;
+            for place in (0..4).flat_map(|site| (0..4).map(move |of| (site, of))) {
+                let mut alone = Seeded::new(seed);
+                for ((site, of, n), drawn) in places.iter().zip(&drawn) {
+                    if (*site, *of) == place {
+                        prop_assert_eq!(alone.below(Site(*site), *of, *n), *drawn);
+                        compared += 1;
+                    }
+                }
+            }
+            prop_assert_eq!(compared, places.len());
+        }
+    }
+
+    #[cfg(feature = "tape")]
+    #[test]
+    fn a_restored_source_goes_on_where_it_was() {
+        let mut choice = Seeded::new(77);
+        draws(&mut choice, Site::COOKIE, 4, 100, 13);
+        let bytes = postcard::to_allocvec(&choice).unwrap();
+        let mut restored: Seeded = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(restored, choice);
+        let next = draws(&mut choice, Site::COOKIE, 4, u32::MAX, 5);
+        assert_eq!(draws(&mut restored, Site::COOKIE, 4, u32::MAX, 5), next);
+    }
+}

@@ -95,6 +95,35 @@ impl<T> Supply<T> {
 
     /// How many were handed out.
     pub const fn taken(&self) -> u64 {
-        self.next - 1
+        self.next.saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn ids_rise_from_one_and_say_what_they_are() {
+        let mut supply: Supply<Serial> = Supply::default();
+        assert_eq!(supply.taken(), 0);
+        assert_eq!((supply.take(), supply.take()), (Serial(1), Serial(2)));
+        assert_eq!(supply.taken(), 2);
+        assert_eq!(format!("{:?} {}", Serial(3), Ticket(4)), "c3 4");
+    }
+
+    #[cfg(feature = "tape")]
+    #[test]
+    fn a_supply_goes_on_after_a_snapshot_and_survives_a_wrong_one() {
+        let mut supply: Supply<Ticket> = Supply::default();
+        supply.take();
+        let bytes = postcard::to_allocvec(&supply).unwrap();
+        let mut restored: Supply<Ticket> = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(restored, supply);
+        assert_eq!(restored.take(), Ticket(2));
+        let zero: Supply<Ticket> = postcard::from_bytes(&[0]).unwrap();
+        assert_eq!(zero.taken(), 0);
     }
 }

@@ -75,3 +75,42 @@ impl<'de, T: Default> serde::Deserialize<'de> for Scratch<T> {
         Ok(Self::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, vec, vec::Vec};
+    use std::hash::DefaultHasher;
+
+    use super::*;
+
+    #[test]
+    fn what_is_in_a_scratch_is_no_part_of_the_state() {
+        let full = Scratch::new(vec![1, 2, 3]);
+        let empty: Scratch<Vec<i32>> = Scratch::default();
+        assert!(full == empty);
+        let hash = |scratch: &Scratch<Vec<i32>>| {
+            let mut hasher = DefaultHasher::new();
+            (scratch, 1).hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(&full), hash(&empty));
+        assert_eq!(full.clone().len(), 0);
+        assert_eq!(format!("{full:?}"), "Scratch");
+    }
+
+    #[test]
+    fn it_is_a_plain_buffer_within_a_step() {
+        let mut scratch: Scratch<Vec<u8>> = Scratch::default();
+        scratch.extend([1, 2]);
+        assert_eq!(*scratch, [1, 2]);
+    }
+
+    #[cfg(feature = "tape")]
+    #[test]
+    fn a_snapshot_leaves_it_out() {
+        let bytes = postcard::to_allocvec(&Scratch::new(vec![1_u8, 2])).unwrap();
+        assert!(bytes.is_empty());
+        let restored: Scratch<Vec<u8>> = postcard::from_bytes(&bytes).unwrap();
+        assert!(restored.is_empty());
+    }
+}

@@ -22,7 +22,8 @@ pub struct Slot(u32);
 /// Limits: at most `max` entries; [`insert`](Slots::insert) refuses more.
 ///
 /// Invariants: 1. every occupied slot is found through the index under its key, and nothing else
-/// is; 2. the free list names exactly the empty slots; 3. never more than `max` entries.
+/// is; 2. the free list names each empty slot once and nothing
+/// else; 3. never more than `max` entries.
 #[derive(Clone, Debug)]
 pub struct Slots<K, V> {
     entries: Vec<Option<(K, V)>>,
@@ -189,9 +190,17 @@ impl<K: Eq + Hash, V> Slots<K, V> {
             1,
             "the index finds every entry",
         )?;
-        let empty = |i: &u32| matches!(self.entries.get(*i as usize), Some(None));
-        let free = self.free.iter().all(empty) && self.free.len() + held == self.entries.len();
-        violated(free, name, 2, "the free list names the empty slots")?;
+        let mut free = self.free.clone();
+        free.sort_unstable();
+        let empty = (0_u32..)
+            .zip(&self.entries)
+            .filter_map(|(i, entry)| entry.is_none().then_some(i));
+        violated(
+            empty.eq(free),
+            name,
+            2,
+            "the free list names each empty slot once",
+        )?;
         violated(held <= self.max, name, 3, "never more than the maximum")
     }
 
@@ -258,3 +267,6 @@ where
         Ok(slots)
     }
 }
+
+#[cfg(test)]
+mod tests;

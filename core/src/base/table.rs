@@ -145,6 +145,13 @@ pub enum SpecFault {
     /// No states at all.
     #[error("{0}: no states")]
     Empty(&'static str),
+    /// More than [`Spec::STATES_MAX`] states or a kind at or above that number.
+    #[error("{0}: more states or kinds than a table may have")]
+    TooMany(&'static str),
+    /// A limit of a state that no message can keep: no bytes at all, or a drawn time whose least
+    /// is above its most.
+    #[error("{0}: {1} has a limit that nothing keeps")]
+    Limit(&'static str, &'static str),
     /// An edge leaves or enters a state that is not there.
     #[error("{0}: {1} names a state that is not there")]
     NoState(&'static str, &'static str),
@@ -166,7 +173,10 @@ impl Spec {
     /// The first state.
     pub const INITIAL: State = State(0);
 
-    /// The row of a state; the last row when there is no such state.
+    /// States at most, inclusive; kinds are below it.
+    pub const STATES_MAX: u8 = 64;
+
+    /// The row of a state.
     pub fn row(&self, state: State) -> Option<&'static StateRow> {
         self.states.get(usize::from(state.0))
     }
@@ -201,7 +211,7 @@ impl Spec {
             .iter()
             .map(|edge| edge.kind.0)
             .max()
-            .map_or(0, |max| max + 1);
+            .map_or(0, |max| max.saturating_add(1));
         (0_u8..).zip(self.states).flat_map(move |(state, _)| {
             (0..kinds).map(move |kind| {
                 (
@@ -218,6 +228,15 @@ impl Spec {
         if self.states.is_empty() {
             return Err(SpecFault::Empty(self.name));
         }
+        let kinds = self.edges.iter().all(|edge| edge.kind.0 < Self::STATES_MAX);
+        if self.states.len() > usize::from(Self::STATES_MAX) || !kinds {
+            return Err(SpecFault::TooMany(self.name));
+        }
+        self.check_edges()?;
+        self.check_states()
+    }
+
+    fn check_edges(&self) -> Result<(), SpecFault> {
         for (at, edge) in self.edges.iter().enumerate() {
             let (Some(from), Some(_)) = (self.row(edge.from), self.row(edge.to)) else {
                 return Err(SpecFault::NoState(self.name, edge.message));
@@ -233,18 +252,41 @@ impl Spec {
                 return Err(SpecFault::Twice(self.name, edge.message));
             }
         }
+        Ok(())
+    }
+
+    fn check_states(&self) -> Result<(), SpecFault> {
+        let reached = self.reached();
         for (state, row) in (0_u8..).zip(self.states) {
-            let state = State(state);
-            let leaves = self.edges_from(state).next().is_some();
+            let leaves = self.edges_from(State(state)).next().is_some();
             if row.agency != Agency::Nobody && !leaves {
                 return Err(SpecFault::Stuck(self.name, row.name));
             }
-            let entered = self.edges.iter().any(|e| e.to == state && e.from != state);
-            if state != Self::INITIAL && !entered {
+            if reached & bit(State(state)) == 0 {
                 return Err(SpecFault::Unreachable(self.name, row.name));
+            }
+            let never = matches!(row.time, TimeLimit::Drawn { min, max } if min > max);
+            if never || (row.agency != Agency::Nobody && row.bytes_max == 0) {
+                return Err(SpecFault::Limit(self.name, row.name));
             }
         }
         Ok(())
+    }
+
+    /// The states that can be reached from the first, a bit each.
+    fn reached(&self) -> u64 {
+        let mut reached = bit(Self::INITIAL);
+        loop {
+            let more = self
+                .edges
+                .iter()
+                .filter(|edge| reached & bit(edge.from) != 0)
+                .fold(reached, |all, edge| all | bit(edge.to));
+            if more == reached {
+                return reached;
+            }
+            reached = more;
+        }
     }
 
     /// The table in Markdown, one row an edge, for the documentation.
@@ -279,3 +321,10 @@ impl Spec {
         out
     }
 }
+
+fn bit(state: State) -> u64 {
+    1_u64.checked_shl(state.0.into()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

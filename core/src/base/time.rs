@@ -63,3 +63,50 @@ pub(crate) fn soonest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant>
         (a, b) => a.or(b),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_at_both_ends() {
+        assert_eq!(Instant::from_secs(u64::MAX), Instant::FAR);
+        assert_eq!(Instant::from_millis(u64::MAX), Instant::FAR);
+        assert_eq!(Instant::FAR.after(Duration::from_micros(1)), Instant::FAR);
+        assert_eq!(Instant::ZERO.after(Duration::MAX), Instant::FAR);
+        assert_eq!(Instant::ZERO.since(Instant::FAR), Duration::ZERO);
+        assert_eq!(
+            Instant::FAR.since(Instant::ZERO).as_micros(),
+            u128::from(u64::MAX)
+        );
+    }
+
+    #[test]
+    fn a_part_of_a_microsecond_counts_as_a_whole_one() {
+        let after = |ns| Instant::ZERO.after(Duration::from_nanos(ns)).as_micros();
+        assert_eq!(
+            [after(0), after(1), after(999), after(1_000), after(1_001)],
+            [0, 1, 1, 1, 2]
+        );
+    }
+
+    #[test]
+    fn the_sooner_of_two_is_taken_and_none_never_comes() {
+        let (a, b) = (Some(Instant::from_secs(1)), Some(Instant::from_secs(2)));
+        assert_eq!((soonest(a, b), soonest(b, a)), (a, a));
+        assert_eq!(
+            (soonest(None, b), soonest(a, None), soonest(None, None)),
+            (b, a, None)
+        );
+    }
+
+    quickcheck! {
+        fn what_is_after_was_since(from: u64, span: u64) -> bool {
+            let at = Instant::from_micros(from).after(Duration::from_micros(span));
+            let room = u64::MAX - from;
+            at.since(Instant::from_micros(from)) == Duration::from_micros(span.min(room))
+        }
+    }
+}
