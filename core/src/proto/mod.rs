@@ -13,7 +13,6 @@ pub mod chain_sync;
 pub mod handshake;
 pub mod keep_alive;
 pub mod peer_sharing;
-mod say;
 pub mod session;
 pub mod tip_sample;
 pub mod tx_submission;

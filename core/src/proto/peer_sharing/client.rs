@@ -1,6 +1,6 @@
 //! Asks a peer for addresses of others.
 //!
-//! One question at a time. Invariants: those of the session, and 6. a question is open only while
+//! One question at a time. Invariants: those of the session, and 11. a question is open only while
 //! its answer is awaited.
 
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use super::{BUSY, Message, PeerSharing, SPEC};
 use crate::{
     base::{Cx, Instant, Machine, Role, Spec, Violated, violated},
-    proto::{Action, Event, Fault, Half, Protocol as _, say, session::Session},
+    proto::{Action, Event, Fault, Half, Protocol as _, session::Session},
 };
 
 /// What its owner can ask of the client.
@@ -52,7 +52,7 @@ impl Client {
         };
         let (asked, got) = (self.asked, addresses.len());
         if got > usize::from(asked) {
-            return say::fail(&mut self.session, cx, Fault::TooManyPeers { asked, got });
+            return self.session.reject(cx, Fault::TooManyPeers { asked, got });
         }
         self.asked = 0;
         cx.act(Action::Fact(Fact::Shared(addresses)));
@@ -63,9 +63,7 @@ impl Client {
 
     /// Ends the protocol unless an answer is due.
     fn goodbye(&mut self, cx: &mut Cx<'_, Action<Fact>>) {
-        if say::say(&mut self.session, cx, &Message::Done) {
-            cx.act(Action::Ended);
-        }
+        let _ = self.session.say(cx, &Message::Done);
     }
 }
 
@@ -80,13 +78,12 @@ impl Machine for Client {
         match event {
             Event::Start => self.session.start(cx.now, cx.choice),
             Event::Received(bytes) => {
-                if let Some(message) = say::hear(&mut self.session, cx, &bytes) {
+                if let Some(message) = self.session.hear(cx, &bytes) {
                     self.on_message(cx, message);
                 }
             }
             Event::Order(Order::Ask(amount)) => {
-                if !self.stopping && say::say(&mut self.session, cx, &Message::ShareRequest(amount))
-                {
+                if !self.stopping && self.session.say(cx, &Message::ShareRequest(amount)).is_ok() {
                     self.asked = amount;
                 }
             }
@@ -94,7 +91,7 @@ impl Machine for Client {
                 self.stopping = true;
                 self.goodbye(cx);
             }
-            Event::Tick => say::tick(&mut self.session, cx),
+            Event::Tick => self.session.tick(cx),
         }
     }
 
@@ -107,7 +104,7 @@ impl Machine for Client {
         violated(
             self.asked == 0 || self.session.state() == BUSY,
             SPEC.name,
-            6,
+            11,
             "a question is open only while its answer is awaited",
         )
     }

@@ -1,7 +1,7 @@
 //! Answers a peer that asks for addresses of others.
 //!
 //! The next question is read only when this one is answered. Invariants: those of the session,
-//! and 6. a question is open only while our answer is due.
+//! and 11. a question is open only while our answer is due.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use super::{ADDRESSES_MAX, BUSY, Message, PeerSharing, SPEC};
 use crate::{
     base::{Cx, Instant, Machine, Role, Spec, Violated, violated},
-    proto::{Action, Event, Half, Protocol as _, say, session::Session},
+    proto::{Action, Event, Half, Protocol as _, session::Session},
 };
 
 /// What its owner answers.
@@ -50,14 +50,18 @@ impl Server {
                 self.asked = *amount;
                 cx.act(Action::Fact(Fact::Asked(*amount)));
             }
-            Message::Done => cx.act(Action::Ended),
+            Message::Done => self.session.conclude(cx),
             Message::SharePeers(_) => {}
         }
     }
 
     fn share(&mut self, cx: &mut Cx<'_, Action<Fact>>, mut addresses: Vec<SocketAddr>) {
         addresses.truncate(ADDRESSES_MAX.min(usize::from(self.asked)));
-        if say::say(&mut self.session, cx, &Message::SharePeers(addresses)) {
+        if self
+            .session
+            .say(cx, &Message::SharePeers(addresses))
+            .is_ok()
+        {
             self.asked = 0;
         }
     }
@@ -74,14 +78,14 @@ impl Machine for Server {
         match event {
             Event::Start => self.session.start(cx.now, cx.choice),
             Event::Received(bytes) => {
-                if let Some(message) = say::hear(&mut self.session, cx, &bytes) {
+                if let Some(message) = self.session.hear(cx, &bytes) {
                     self.on_message(cx, &message);
                 }
             }
             Event::Order(Order::Share(addresses)) => self.share(cx, addresses),
             // Only the client can say goodbye.
             Event::Stop => {}
-            Event::Tick => say::tick(&mut self.session, cx),
+            Event::Tick => self.session.tick(cx),
         }
     }
 
@@ -94,7 +98,7 @@ impl Machine for Server {
         violated(
             self.asked == 0 || self.session.state() == BUSY,
             SPEC.name,
-            6,
+            11,
             "a question is open only while our answer is due",
         )
     }

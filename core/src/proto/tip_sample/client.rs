@@ -1,11 +1,11 @@
 //! Samples how soon a peer learns new tips.
 //!
-//! Invariants: those of the session, and 6. tips are due only while they are awaited.
+//! Invariants: those of the session, and 11. tips are due only while they are awaited.
 
 use super::{FOLLOW_TIP, Message, SPEC, TipSample};
 use crate::{
     base::{Cx, Instant, Machine, Role, Slot, Spec, Tip, Violated, violated},
-    proto::{Action, Event, Fault, Half, Protocol as _, say, session::Session},
+    proto::{Action, Event, Fault, Half, Protocol as _, session::Session},
 };
 
 /// What its owner can ask of the client.
@@ -66,7 +66,7 @@ impl Client {
             .take()
             .is_some_and(|from| tip.point.slot() < Some(from));
         if early || last != (self.left == 1) {
-            return say::fail(&mut self.session, cx, Fault::TipSample);
+            return self.session.reject(cx, Fault::TipSample);
         }
         self.left = self.left.saturating_sub(1);
         let left = self.left;
@@ -78,7 +78,7 @@ impl Client {
 
     fn follow(&mut self, cx: &mut Cx<'_, Action<Fact>>, count: u16, slot: Slot) {
         let message = Message::FollowTip { count, slot };
-        if count > 0 && !self.stopping && say::say(&mut self.session, cx, &message) {
+        if count > 0 && !self.stopping && self.session.say(cx, &message).is_ok() {
             self.left = count;
             self.from = Some(slot);
         }
@@ -86,9 +86,7 @@ impl Client {
 
     /// Ends the protocol unless tips are due.
     fn goodbye(&mut self, cx: &mut Cx<'_, Action<Fact>>) {
-        if say::say(&mut self.session, cx, &Message::Done) {
-            cx.act(Action::Ended);
-        }
+        let _ = self.session.say(cx, &Message::Done);
     }
 }
 
@@ -103,7 +101,7 @@ impl Machine for Client {
         match event {
             Event::Start => self.session.start(cx.now, cx.choice),
             Event::Received(bytes) => {
-                if let Some(message) = say::hear(&mut self.session, cx, &bytes) {
+                if let Some(message) = self.session.hear(cx, &bytes) {
                     self.on_message(cx, message);
                 }
             }
@@ -112,7 +110,7 @@ impl Machine for Client {
                 self.stopping = true;
                 self.goodbye(cx);
             }
-            Event::Tick => say::tick(&mut self.session, cx),
+            Event::Tick => self.session.tick(cx),
         }
     }
 
@@ -126,7 +124,7 @@ impl Machine for Client {
         violated(
             self.session.is_over() || due == (self.left > 0),
             SPEC.name,
-            6,
+            11,
             "tips are due only while they are awaited",
         )
     }

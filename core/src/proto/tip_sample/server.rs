@@ -1,11 +1,11 @@
 //! Tells a peer our next tips as soon as they are ours.
 //!
-//! Invariants: those of the session, and 6. tips are owed only while it is our turn.
+//! Invariants: those of the session, and 11. tips are owed only while it is our turn.
 
 use super::{FOLLOW_TIP, Message, SPEC, TipSample};
 use crate::{
     base::{Cx, Instant, Machine, Role, Slot, Spec, Tip, Violated, violated},
-    proto::{Action, Event, Fault, Half, Protocol as _, say, session::Session},
+    proto::{Action, Event, Fault, Half, Protocol as _, session::Session},
 };
 
 /// What its owner tells.
@@ -51,14 +51,14 @@ impl Server {
     fn on_message(&mut self, cx: &mut Cx<'_, Action<Fact>>, message: Message) {
         match message {
             Message::FollowTip { count: 0, .. } => {
-                say::fail(&mut self.session, cx, Fault::TipSample);
+                self.session.reject(cx, Fault::TipSample);
             }
             Message::FollowTip { count, slot } => {
                 self.left = count;
                 self.from = Some(slot);
                 cx.act(Action::Fact(Fact::Asked { count, slot }));
             }
-            Message::Done => cx.act(Action::Ended),
+            Message::Done => self.session.conclude(cx),
             Message::NextTip(_) | Message::NextTipDone(_) => {}
         }
     }
@@ -72,7 +72,7 @@ impl Server {
             1 => Message::NextTipDone(tip),
             _ => Message::NextTip(tip),
         };
-        if say::say(&mut self.session, cx, &message) {
+        if self.session.say(cx, &message).is_ok() {
             self.left = self.left.saturating_sub(1);
             self.from = None;
         }
@@ -90,14 +90,14 @@ impl Machine for Server {
         match event {
             Event::Start => self.session.start(cx.now, cx.choice),
             Event::Received(bytes) => {
-                if let Some(message) = say::hear(&mut self.session, cx, &bytes) {
+                if let Some(message) = self.session.hear(cx, &bytes) {
                     self.on_message(cx, message);
                 }
             }
             Event::Order(Order::Tip(tip)) => self.tell(cx, tip),
             // Only the client can say goodbye.
             Event::Stop => {}
-            Event::Tick => say::tick(&mut self.session, cx),
+            Event::Tick => self.session.tick(cx),
         }
     }
 
@@ -111,7 +111,7 @@ impl Machine for Server {
         violated(
             self.session.is_over() || due == (self.left > 0),
             SPEC.name,
-            6,
+            11,
             "tips are owed only while it is our turn",
         )
     }

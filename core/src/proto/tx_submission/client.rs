@@ -9,8 +9,8 @@
 //! nothing else; the owner keeps the transactions. Goodbye can only be said in answer to a
 //! blocking request: until one comes, a half that was told to stop answers that it has nothing.
 //!
-//! Invariants: those of the session, and 6. a question is open only while our answer is due;
-//! 7. at most [`WINDOW`] ids are unacknowledged; 8. a stopping half has no question open.
+//! Invariants: those of the session, and 11. a question is open only while our answer is due;
+//! 12. at most [`WINDOW`] ids are unacknowledged; 13. a stopping half has no question open.
 
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use super::{ANSWER_BYTES_MAX, IDLE, INIT, Message, SPEC, TxSubmission, Violation, WINDOW};
 use crate::{
     base::{Cx, Instant, Machine, Queue, Role, Spec, TxId, Violated, violated},
-    proto::{Action, Event, Fault, Half, Protocol as _, say, session::Session},
+    proto::{Action, Event, Fault, Half, Protocol as _, session::Session},
 };
 
 /// What its owner answers.
@@ -97,7 +97,7 @@ impl Client {
             Message::Init | Message::ReplyTxIds(_) | Message::ReplyTxs(_) | Message::Done => return,
         };
         match asked {
-            Err(violation) => say::fail(&mut self.session, cx, Fault::Tx(violation)),
+            Err(violation) => self.session.reject(cx, Fault::Tx(violation)),
             Ok(_) if self.stopping => self.decline(cx),
             Ok(fact) => cx.act(Action::Fact(fact)),
         }
@@ -142,7 +142,7 @@ impl Client {
             }
             (Order::Txs(txs), Open::Txs) => {
                 self.open = Open::Nothing;
-                say::say(&mut self.session, cx, &Message::ReplyTxs(fitting(txs)));
+                let _ = self.session.say(cx, &Message::ReplyTxs(fitting(txs)));
             }
             (Order::Ids(_) | Order::Txs(_), _) => {}
         }
@@ -153,7 +153,7 @@ impl Client {
         ids.truncate(self.unacked.room());
         self.open = Open::Nothing;
         let message = Message::ReplyTxIds(ids);
-        if !say::say(&mut self.session, cx, &message) {
+        if self.session.say(cx, &message).is_err() {
             return;
         }
         if let Message::ReplyTxIds(ids) = message {
@@ -169,13 +169,11 @@ impl Client {
         match core::mem::replace(&mut self.open, Open::Nothing) {
             Open::Nothing => {}
             Open::Ids { blocking: true, .. } => {
-                if say::say(&mut self.session, cx, &Message::Done) {
-                    cx.act(Action::Ended);
-                }
+                let _ = self.session.say(cx, &Message::Done);
             }
             Open::Ids { .. } => self.announce(cx, Vec::new()),
             Open::Txs => {
-                say::say(&mut self.session, cx, &Message::ReplyTxs(Vec::new()));
+                let _ = self.session.say(cx, &Message::ReplyTxs(Vec::new()));
             }
         }
     }
@@ -193,11 +191,11 @@ impl Machine for Client {
             Event::Start => {
                 self.session.start(cx.now, cx.choice);
                 if self.session.state() == INIT {
-                    say::say(&mut self.session, cx, &Message::Init);
+                    let _ = self.session.say(cx, &Message::Init);
                 }
             }
             Event::Received(bytes) => {
-                if let Some(message) = say::hear(&mut self.session, cx, &bytes) {
+                if let Some(message) = self.session.hear(cx, &bytes) {
                     self.on_message(cx, message);
                 }
             }
@@ -206,7 +204,7 @@ impl Machine for Client {
                 self.stopping = true;
                 self.decline(cx);
             }
-            Event::Tick => say::tick(&mut self.session, cx),
+            Event::Tick => self.session.tick(cx),
         }
     }
 
@@ -221,19 +219,19 @@ impl Machine for Client {
         violated(
             self.session.is_over() || due != (self.open == Open::Nothing),
             SPEC.name,
-            6,
+            11,
             "a question is open only while our answer is due",
         )?;
         violated(
             self.unacked.len() <= usize::from(WINDOW),
             SPEC.name,
-            7,
+            12,
             "at most the window is unacknowledged",
         )?;
         violated(
             !self.stopping || self.open == Open::Nothing,
             SPEC.name,
-            8,
+            13,
             "a stopping half has no question open",
         )
     }

@@ -15,9 +15,9 @@
 //!
 //! src: ouroboros-network, module `Ouroboros.Network.TxSubmission.Inbound.V1`
 //!
-//! Invariants: those of the session, and 6. the ids in the window and the ids asked for are at
-//! most [`WINDOW`]; 7. the oldest id in the window is not settled; 8. the open questions are those
-//! that the session awaits; 9. as many ids are being judged as were announced to the owner; 10. as
+//! Invariants: those of the session, and 11. the ids in the window and the ids asked for are at
+//! most [`WINDOW`]; 12. the oldest id in the window is not settled; 13. the open questions are those
+//! that the session awaits; 14. as many ids are being judged as were announced to the owner; 15. as
 //! many ids are requested as the open requests for bodies ask for.
 
 use alloc::{collections::VecDeque, vec::Vec};
@@ -28,7 +28,7 @@ use bytes::Bytes;
 use super::{IDLE, Message, SPEC, TX_IDS_BLOCKING, TxSubmission, Violation, WINDOW};
 use crate::{
     base::{Cx, Instant, Machine, Queue, Role, Rules, Spec, TxId, Violated, soonest, violated},
-    proto::{Action, Event, Fault, Half, Protocol as _, say, session::Session},
+    proto::{Action, Event, Fault, Half, Protocol as _, session::Session},
 };
 
 /// How long the first request waits by default, so as not to disturb the start of a sync.
@@ -142,11 +142,11 @@ impl Server {
             }
             Message::ReplyTxIds(ids) => self.on_ids(ids),
             Message::ReplyTxs(txs) => self.on_txs(cx.rules, txs),
-            Message::Done => return cx.act(Action::Ended),
+            Message::Done => return self.session.conclude(cx),
             Message::RequestTxIds { .. } | Message::RequestTxs(_) => return,
         };
         match done {
-            Err(violation) => return say::fail(&mut self.session, cx, Fault::Tx(violation)),
+            Err(violation) => return self.session.reject(cx, Fault::Tx(violation)),
             Ok(Some(fact)) => cx.act(Action::Fact(fact)),
             Ok(None) => {}
         }
@@ -277,7 +277,7 @@ impl Server {
             })
             .collect();
         let count = u16::try_from(ids.len()).unwrap_or(u16::MAX);
-        if count == 0 || !say::say(&mut self.session, cx, &Message::RequestTxs(ids)) {
+        if count == 0 || self.session.say(cx, &Message::RequestTxs(ids)).is_err() {
             return false;
         }
         self.asked.push(Asked::Txs(count)).is_ok()
@@ -289,7 +289,7 @@ impl Server {
             acked: self.acks,
             wanted,
         };
-        if say::say(&mut self.session, cx, &message) {
+        if self.session.say(cx, &message).is_ok() {
             self.acks = 0;
             let _ = self.asked.push(Asked::Ids(wanted));
         }
@@ -326,7 +326,7 @@ impl Machine for Server {
         match event {
             Event::Start => self.session.start(cx.now, cx.choice),
             Event::Received(bytes) => {
-                if let Some(message) = say::hear(&mut self.session, cx, &bytes) {
+                if let Some(message) = self.session.hear(cx, &bytes) {
                     self.on_message(cx, message);
                 }
             }
@@ -334,8 +334,8 @@ impl Machine for Server {
             // Only the client can say goodbye.
             Event::Stop => {}
             Event::Tick => {
-                say::tick(&mut self.session, cx);
-                if self.opens.is_some_and(|opens| opens <= cx.now) {
+                self.session.tick(cx);
+                if self.opens.is_some_and(|opens| opens <= cx.now) && !self.session.is_over() {
                     self.opens = None;
                     self.pull(cx);
                 }
@@ -365,7 +365,7 @@ impl Machine for Server {
         violated(
             self.window.len() + usize::from(self.ids_asked()) <= max,
             machine,
-            6,
+            11,
             "the ids in the window and the ids asked for are at most the window",
         )?;
         violated(
@@ -373,25 +373,25 @@ impl Machine for Server {
                 .front()
                 .is_none_or(|entry| entry.stage != Stage::Settled),
             machine,
-            7,
+            12,
             "the oldest id in the window is not settled",
         )?;
         violated(
             self.asked.len() == self.session.outstanding() + blocking,
             machine,
-            8,
+            13,
             "the open questions are those that the session awaits",
         )?;
         violated(
             self.in_stage(Stage::Judging) == usize::from(judging),
             machine,
-            9,
+            14,
             "as many ids are being judged as were announced to the owner",
         )?;
         violated(
             self.in_stage(Stage::Requested) == requested.sum::<usize>(),
             machine,
-            10,
+            15,
             "as many ids are requested as the open requests for bodies ask for",
         )
     }
