@@ -3,9 +3,65 @@
 //! ```text
 //!  Received(bytes) ─▶ ingress: one bounded byte queue per half ─▶ Ready(half), take(half)
 //!  Write(batch) ◀──── egress: round robin, one segment a turn ◀── Send(half, message)
+//!  Flushed(bytes) ──▶ credit
 //! ```
+//!
+//! In: what was read ([`Event::Received`], [`Event::Eof`]), messages to send, the end of a turn,
+//! what the kernel took. Out: which half has bytes, batches to write, which half has room again,
+//! and the end. The bytes themselves are fetched with [`Mux::take`], because a half may take them
+//! later than they come.
+//!
+//! Segments are cut only in [`Event::Turn`] and only while the bytes handed out and not flushed
+//! stay within the window. Each half with bytes queued has one token in a queue; a turn of the
+//! token is one segment. Ingress never waits: a queue over its maximum ends the connection.
+//!
+//! Limits: [`HALVES_MAX`] halves; per half, the ingress maximum given to [`Mux::register`] (plus
+//! what was [given back](Mux::give_back)) and [`EGRESS_BYTES_SOFT`] plus one message of egress;
+//! [`Config::window_bytes`] handed out; a batch has at most [`BATCH_BYTES_MAX`] bytes and
+//! [`BATCH_SEGMENTS_MAX`] segments. What a caller sends beyond the soft limit is kept all the
+//! same: dropping it would garble the stream.
+//!
+//! Invariants:
+//! 1. At most [`HALVES_MAX`] halves, none twice.
+//! 2. Each queue's counter is the sum of its parts.
+//! 3. A half has a token exactly when it has egress queued, and never two.
+//! 4. `pending` is the sum of what is queued in all outboxes.
+//! 5. No more is in flight than the window.
+//! 6. The read timer runs exactly while a segment is open and the bearer is read; the write timer
+//!    exactly while bytes are in flight and nothing else ends the connection sooner.
+//! 7. A half without room is marked so, and only such.
+//! 8. No timer runs after the end.
+//!
+//! src: Ouroboros network specification, "Multiplexing"; ouroboros-network, network-mux
 
-use crate::base::{Class, ProtocolId, Role};
+mod config;
+mod egress;
+mod error;
+mod ingress;
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+
+pub use self::{
+    config::{
+        BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, Config, EGRESS_BYTES_SOFT, HALVES_MAX,
+        ingress_bytes_max,
+    },
+    error::Error,
+};
+use self::{
+    egress::{Gather, Outbox},
+    ingress::Inbox,
+};
+use crate::{
+    base::{Cx, Instant, Machine, ProtocolId, Role, Scratch, Violated, soonest, violated},
+    wire::{
+        Encoded,
+        frame::{Deframer, EmptySegment, HEADER_BYTES, Header, PAYLOAD_BYTES_MAX, Piece},
+    },
+};
 
 /// One byte stream of our side: a mini-protocol and which of its halves we run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,60 +74,525 @@ pub struct HalfId {
     pub role: Role,
 }
 
-/// Why a multiplexer fails; always the end of its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum Error {
-    /// A segment for a number that is not configured. Adversarial.
-    #[error("unknown mini-protocol {0}")]
-    UnknownMiniProtocol(ProtocolId),
-    /// A segment for a half that we do not run. Adversarial.
-    #[error("no {role:?} half of mini-protocol {protocol} here")]
-    InitiatorOnly {
-        /// The mini-protocol.
-        protocol: ProtocolId,
-        /// The half of ours that the segment is for.
-        role: Role,
+/// The parts of one vectored write, in order; none is empty.
+pub type Batch = SmallVec<[Bytes; 8]>;
+
+/// What a multiplexer can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Bytes were read, in any cut. Ignored after [`Event::Eof`], [`Event::Stop`] and the end.
+    Received(Bytes),
+    /// Queue one message of a half, whole. Ask [`Mux::room`] before; without room it is queued all
+    /// the same. Ignored for a half that is not registered, and after the end.
+    Send {
+        /// Our half that speaks.
+        half: HalfId,
+        /// What it says.
+        message: Encoded,
     },
-    /// More bytes than a half's queue holds. Adversarial.
-    #[error("ingress of mini-protocol {protocol} ({role:?} half) over {max} bytes")]
-    IngressQueueOverRun {
-        /// The mini-protocol.
-        protocol: ProtocolId,
-        /// The sender's half, as on the wire.
-        role: Role,
-        /// The limit, inclusive.
-        max: u32,
-    },
-    /// A segment of no bytes. Adversarial.
-    #[error("malformed segment header")]
-    SduDecodeError,
-    /// A segment that did not arrive whole in time. Network.
-    #[error("segment not read within its time limit")]
-    SduReadTimeout,
-    /// A segment that the kernel did not take in time. Network.
-    #[error("segment not written within its time limit")]
-    SduWriteTimeout,
-    /// The bytes ended inside a segment, or while a mini-protocol ran. Network.
-    #[error("bearer closed (inside a segment: {inside})")]
-    BearerClosed {
-        /// Whether inside a segment.
-        inside: bool,
+    /// All that was readable is in and all orders are given: cut segments.
+    Turn,
+    /// The kernel took so many bytes of the batches, in order.
+    Flushed(usize),
+    /// The peer sends no more.
+    Eof,
+    /// Read no more, let what is queued leave, then say [`Action::Drained`].
+    Stop,
+    /// Time has passed.
+    Tick,
+}
+
+/// What a multiplexer can ask for or report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a batch goes to the driver without an allocation"
+)]
+pub enum Action {
+    /// The queue of a half, empty before, has bytes: [`Mux::take`] them. Not said again before
+    /// they are taken.
+    Ready(HalfId),
+    /// Write these bytes; answer with [`Event::Flushed`].
+    Write(Batch),
+    /// A half that had no room has room again.
+    Room(HalfId),
+    /// The end, by a failure. Nothing follows; what was received before can still be taken.
+    Failed(Error),
+    /// The end, after [`Event::Stop`]. Nothing follows.
+    Drained {
+        /// Bytes that did not leave in time, queued or in flight.
+        left: usize,
     },
 }
 
-impl Error {
-    /// Whose fault it is.
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::UnknownMiniProtocol(_)
-            | Self::InitiatorOnly { .. }
-            | Self::IngressQueueOverRun { .. }
-            | Self::SduDecodeError => Class::Adversarial,
-            Self::SduReadTimeout | Self::SduWriteTimeout | Self::BearerClosed { .. } => {
-                Class::Network
+/// The multiplexer of one connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Mux {
+    config: Config,
+    phase: Phase,
+    lanes: Vec<Lane>,
+    deframer: Deframer,
+    /// When the segment at hand must be whole.
+    read_by: Option<Instant>,
+    /// When the kernel must have taken something.
+    write_by: Option<Instant>,
+    /// Lanes with egress queued, the next to be served first.
+    tokens: VecDeque<u8>,
+    /// Bytes queued in all outboxes.
+    pending: usize,
+    /// Bytes handed out and not flushed.
+    in_flight: usize,
+    /// Where headers and short parts are put together.
+    arena: Scratch<BytesMut>,
+    /// The lane that was found last.
+    found: Scratch<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+enum Phase {
+    Running,
+    /// The peer sends no more; the halves may finish until then.
+    Ending(Instant),
+    /// Stopped; what is queued may leave until then.
+    Draining(Instant),
+    Ended,
+}
+
+/// Both queues of one half.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Lane {
+    half: HalfId,
+    ingress_max: u32,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// Has a token.
+    queued: bool,
+    /// Was without room and has not been told otherwise.
+    full: bool,
+}
+
+impl Mux {
+    /// A multiplexer without halves, at a segment border.
+    pub fn new(config: &Config) -> Self {
+        let segment = config.segment_bytes_max.clamp(1, PAYLOAD_BYTES_MAX);
+        let window = config
+            .window_bytes
+            .max(segment.saturating_add(HEADER_BYTES));
+        Self {
+            config: Config {
+                window_bytes: window,
+                segment_bytes_max: segment,
+                ..config.clone()
+            },
+            phase: Phase::Running,
+            lanes: Vec::new(),
+            deframer: Deframer::new(),
+            read_by: None,
+            write_by: None,
+            tokens: VecDeque::new(),
+            pending: 0,
+            in_flight: 0,
+            arena: Scratch::default(),
+            found: Scratch::default(),
+        }
+    }
+
+    /// Lets a half of ours take part; at most `ingress_bytes_max` bytes (inclusive) may wait for
+    /// it. Nothing changes when it is there already or [`HALVES_MAX`] are.
+    pub fn register(&mut self, half: HalfId, ingress_bytes_max: u32) {
+        if self.lanes.len() < HALVES_MAX && self.find(half).is_none() {
+            self.lanes.push(Lane {
+                half,
+                ingress_max: ingress_bytes_max,
+                inbox: Inbox::default(),
+                outbox: Outbox::default(),
+                queued: false,
+                full: false,
+            });
+        }
+    }
+
+    /// Takes all bytes that wait for a half, in order; its counter is 0 afterwards. Nothing for a
+    /// half that is not registered.
+    pub fn take(&mut self, half: HalfId) -> impl Iterator<Item = Bytes> + '_ {
+        let at = self.find(half);
+        at.and_then(|at| self.lanes.get_mut(at))
+            .into_iter()
+            .flat_map(|lane| lane.inbox.take())
+    }
+
+    /// Puts bytes that a half took and did not use before all that wait for it. They count, but
+    /// never fail by themselves; no [`Action::Ready`] follows.
+    pub fn give_back(&mut self, half: HalfId, rest: Bytes) {
+        if let Some(lane) = self.lane_mut(half) {
+            lane.inbox.put_back(rest);
+        }
+    }
+
+    /// Bytes that wait for a half to take them.
+    pub fn waiting(&self, half: HalfId) -> usize {
+        self.lane(half).map_or(0, |lane| lane.inbox.bytes())
+    }
+
+    /// Whether a half may send: fewer than [`EGRESS_BYTES_SOFT`] bytes of it are queued.
+    pub fn room(&self, half: HalfId) -> bool {
+        self.lane(half).is_some_and(Lane::has_room)
+    }
+
+    /// Bytes of a half that are queued and not cut.
+    pub fn queued(&self, half: HalfId) -> usize {
+        self.lane(half).map_or(0, |lane| lane.outbox.bytes())
+    }
+
+    /// Bytes of all halves that are queued and not cut.
+    pub const fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Bytes handed out, headers included, and not flushed.
+    pub const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether a segment of the peer has begun and has not come whole.
+    pub const fn is_inside_segment(&self) -> bool {
+        self.deframer.is_inside()
+    }
+
+    /// Whether [`Action::Failed`] or [`Action::Drained`] was said.
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    fn on_received(&mut self, cx: &mut Cx<'_, Action>, mut bytes: Bytes) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        for lane in &mut self.lanes {
+            lane.inbox.settle();
+        }
+        let whole = self.deframer.whole();
+        loop {
+            match self.deframer.next(&mut bytes) {
+                Ok(Some(piece)) => {
+                    if let Err(error) = self.deliver(cx, piece) {
+                        return self.fail(cx, error);
+                    }
+                }
+                Ok(None) => break,
+                Err(EmptySegment) => return self.fail(cx, Error::SduDecodeError),
+            }
+        }
+        if !self.deframer.is_inside() {
+            self.read_by = None;
+        } else if self.read_by.is_none() || self.deframer.whole() != whole {
+            self.read_by = Some(cx.now.after(self.config.read_timeout));
+        }
+    }
+
+    /// Puts a piece into the queue of the half that it is for: the flipped one of its sender.
+    fn deliver(&mut self, cx: &mut Cx<'_, Action>, piece: Piece) -> Result<(), Error> {
+        let Header {
+            protocol, sender, ..
+        } = piece.header;
+        let half = HalfId {
+            protocol,
+            role: sender.flip(),
+        };
+        let Some(lane) = self.lane_mut(half) else {
+            let known = self.lanes.iter().any(|lane| lane.half.protocol == protocol);
+            return Err(if known {
+                Error::InitiatorOnly {
+                    protocol,
+                    role: half.role,
+                }
+            } else {
+                Error::UnknownMiniProtocol(protocol)
+            });
+        };
+        let before = lane.inbox.bytes();
+        let max = lane.ingress_max;
+        let after = before.saturating_add(piece.bytes.len());
+        if usize::try_from(max).is_ok_and(|max| after > max) {
+            return Err(Error::IngressQueueOverRun {
+                protocol,
+                role: sender,
+                max,
+            });
+        }
+        lane.inbox.push(piece.bytes);
+        if before == 0 {
+            cx.act(Action::Ready(half));
+        }
+        Ok(())
+    }
+
+    fn on_send(&mut self, half: HalfId, message: Encoded) {
+        if self.has_ended() || message.is_empty() {
+            return;
+        }
+        let Some(at) = self.find(half) else {
+            return;
+        };
+        let Some(lane) = self.lanes.get_mut(at) else {
+            return;
+        };
+        self.pending = self.pending.saturating_add(message.len());
+        lane.outbox.push(message);
+        lane.full = !lane.has_room();
+        if !lane.queued {
+            lane.queued = true;
+            self.tokens.push_back(u8::try_from(at).unwrap_or(u8::MAX));
+        }
+    }
+
+    fn on_turn(&mut self, cx: &mut Cx<'_, Action>) {
+        if self.has_ended() || self.pending == 0 {
+            return;
+        }
+        let idle = self.in_flight == 0;
+        let time_us = u32::try_from(cx.now.as_micros() & 0xffff_ffff).unwrap_or(0);
+        loop {
+            let batch = self.cut(time_us);
+            if batch.is_empty() {
+                break;
+            }
+            cx.act(Action::Write(batch));
+        }
+        if idle && self.in_flight > 0 && !matches!(self.phase, Phase::Draining(_)) {
+            self.write_by = Some(cx.now.after(self.config.write_timeout));
+        }
+        if self.pending == 0 && self.arena.capacity() > ARENA_BYTES_KEPT {
+            *self.arena = BytesMut::new();
+        }
+        for lane in &mut self.lanes {
+            if lane.full && lane.has_room() {
+                lane.full = false;
+                cx.act(Action::Room(lane.half));
             }
         }
     }
+
+    /// One batch: a segment of each half in turn, as many as window and batch hold.
+    fn cut(&mut self, time_us: u32) -> Batch {
+        let room = self.config.window_bytes.saturating_sub(self.in_flight);
+        let room = room.min(BATCH_BYTES_MAX);
+        let copied = self.copied_bytes(room);
+        let mut gather = Gather::new(&mut self.arena, copied);
+        for _ in 0..BATCH_SEGMENTS_MAX {
+            let Some(&token) = self.tokens.front() else {
+                break;
+            };
+            let Some(lane) = self.lanes.get_mut(usize::from(token)) else {
+                break;
+            };
+            let len = lane.outbox.bytes().min(self.config.segment_bytes_max);
+            let after = gather
+                .bytes()
+                .saturating_add(HEADER_BYTES)
+                .saturating_add(len);
+            if after > room {
+                break;
+            }
+            let header = Header {
+                time_us,
+                sender: lane.half.role,
+                protocol: lane.half.protocol,
+                len: u16::try_from(len).unwrap_or(u16::MAX),
+            };
+            lane.outbox.cut(header, &mut gather);
+            self.pending = self.pending.saturating_sub(len);
+            self.tokens.pop_front();
+            if lane.outbox.bytes() > 0 {
+                self.tokens.push_back(token);
+            } else {
+                lane.queued = false;
+                lane.outbox.rest();
+            }
+        }
+        self.in_flight = self.in_flight.saturating_add(gather.bytes());
+        gather.finish()
+    }
+
+    /// About how many bytes the next batch copies, at most `room`.
+    fn copied_bytes(&self, room: usize) -> usize {
+        let lanes = self
+            .tokens
+            .iter()
+            .filter_map(|token| self.lanes.get(usize::from(*token)));
+        let bytes = lanes.fold(0_usize, |sum, lane| {
+            let segments = lane.outbox.bytes().min(room) / self.config.segment_bytes_max;
+            let headers = segments.saturating_add(1).saturating_mul(HEADER_BYTES);
+            sum.saturating_add(lane.outbox.short_bytes())
+                .saturating_add(headers)
+        });
+        bytes.min(room)
+    }
+
+    fn on_flushed(&mut self, cx: &mut Cx<'_, Action>, bytes: usize) {
+        if self.has_ended() || bytes == 0 {
+            return;
+        }
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+        if self.in_flight == 0 {
+            self.write_by = None;
+        } else if self.write_by.is_some() {
+            self.write_by = Some(cx.now.after(self.config.write_timeout));
+        }
+        self.finish_drain(cx);
+    }
+
+    fn on_eof(&mut self, cx: &mut Cx<'_, Action>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        if self.deframer.is_inside() {
+            self.fail(cx, Error::BearerClosed { inside: true });
+        } else {
+            self.phase = Phase::Ending(cx.now.after(self.config.eof_grace));
+        }
+    }
+
+    fn on_stop(&mut self, cx: &mut Cx<'_, Action>) {
+        if matches!(self.phase, Phase::Draining(_) | Phase::Ended) {
+            return;
+        }
+        self.phase = Phase::Draining(cx.now.after(self.config.drain_timeout));
+        self.read_by = None;
+        self.write_by = None;
+        self.finish_drain(cx);
+    }
+
+    fn finish_drain(&mut self, cx: &mut Cx<'_, Action>) {
+        if matches!(self.phase, Phase::Draining(_)) && self.in_flight == 0 && self.pending == 0 {
+            self.end(cx, Action::Drained { left: 0 });
+        }
+    }
+
+    fn on_tick(&mut self, cx: &mut Cx<'_, Action>) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= cx.now);
+        if due(self.read_by) {
+            return self.fail(cx, Error::SduReadTimeout);
+        }
+        if due(self.write_by) {
+            return self.fail(cx, Error::SduWriteTimeout);
+        }
+        match self.phase {
+            Phase::Ending(at) if due(Some(at)) => {
+                self.fail(cx, Error::BearerClosed { inside: false });
+            }
+            Phase::Draining(at) if due(Some(at)) => {
+                let left = self.pending.saturating_add(self.in_flight);
+                self.end(cx, Action::Drained { left });
+            }
+            Phase::Running | Phase::Ending(_) | Phase::Draining(_) | Phase::Ended => {}
+        }
+    }
+
+    fn fail(&mut self, cx: &mut Cx<'_, Action>, error: Error) {
+        self.end(cx, Action::Failed(error));
+    }
+
+    fn end(&mut self, cx: &mut Cx<'_, Action>, last: Action) {
+        self.phase = Phase::Ended;
+        self.read_by = None;
+        self.write_by = None;
+        cx.act(last);
+    }
+
+    /// Where a half's lane is; the lane found last is looked at first.
+    fn find(&mut self, half: HalfId) -> Option<usize> {
+        let is = |lane: &Lane| lane.half == half;
+        if self.lanes.get(*self.found).is_some_and(is) {
+            return Some(*self.found);
+        }
+        let at = self.lanes.iter().position(is)?;
+        *self.found = at;
+        Some(at)
+    }
+
+    fn lane_mut(&mut self, half: HalfId) -> Option<&mut Lane> {
+        let at = self.find(half)?;
+        self.lanes.get_mut(at)
+    }
+
+    fn lane(&self, half: HalfId) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.half == half)
+    }
 }
+
+/// Memory for batches that is kept while nothing is queued.
+const ARENA_BYTES_KEPT: usize = 1_024;
+
+impl Lane {
+    const fn has_room(&self) -> bool {
+        self.outbox.bytes() < EGRESS_BYTES_SOFT
+    }
+}
+
+impl Machine for Mux {
+    type Event = Event;
+    type Action = Action;
+
+    fn step(&mut self, cx: &mut Cx<'_, Action>, event: Event) {
+        match event {
+            Event::Received(bytes) => self.on_received(cx, bytes),
+            Event::Send { half, message } => self.on_send(half, message),
+            Event::Turn => self.on_turn(cx),
+            Event::Flushed(bytes) => self.on_flushed(cx, bytes),
+            Event::Eof => self.on_eof(cx),
+            Event::Stop => self.on_stop(cx),
+            Event::Tick => self.on_tick(cx),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Ending(at) | Phase::Draining(at) => Some(at),
+            Phase::Running | Phase::Ended => None,
+        };
+        soonest(soonest(self.read_by, self.write_by), phase)
+    }
+
+    fn check_invariants(&self) -> Result<(), Violated> {
+        let name = "mux";
+        let lanes = &self.lanes;
+        let twice = |at: usize, lane: &Lane| {
+            let mut others = lanes.iter().skip(at.saturating_add(1));
+            others.any(|other| other.half == lane.half)
+        };
+        let once = lanes.iter().enumerate().all(|(at, lane)| !twice(at, lane));
+        let known = lanes.len() <= HALVES_MAX && once;
+        violated(known, name, 1, "at most so many halves, none twice")?;
+        let counted = lanes
+            .iter()
+            .all(|lane| lane.inbox.is_consistent() && lane.outbox.is_consistent());
+        violated(counted, name, 2, "each counter is the sum of its parts")?;
+        let tokens = (0_u8..).zip(lanes).all(|(at, lane)| {
+            let held = self.tokens.iter().filter(|token| **token == at).count();
+            let due = lane.outbox.bytes() > 0;
+            lane.queued == due && held == usize::from(due)
+        });
+        violated(tokens, name, 3, "one token per half with egress queued")?;
+        let pending: usize = lanes.iter().map(|lane| lane.outbox.bytes()).sum();
+        violated(pending == self.pending, name, 4, "pending is the sum")?;
+        let within = self.in_flight <= self.config.window_bytes;
+        violated(within, name, 5, "in flight within the window")?;
+        let running = self.phase == Phase::Running;
+        let draining = matches!(self.phase, Phase::Draining(_));
+        let reading = running && self.deframer.is_inside();
+        let writing = self.in_flight > 0 && !self.has_ended() && !draining;
+        let timed = self.read_by.is_some() == reading && self.write_by.is_some() == writing;
+        violated(timed, name, 6, "timers run while they must")?;
+        let marked = lanes.iter().all(|lane| lane.full != lane.has_room());
+        violated(marked, name, 7, "a half without room is marked so")?;
+        let quiet = !self.has_ended() || self.next_deadline().is_none();
+        violated(quiet, name, 8, "no timer after the end")
+    }
+}
+
+#[cfg(test)]
+mod tests;
