@@ -105,8 +105,7 @@ impl Client {
         self.pump(cx);
     }
 
-    fn on_order(&mut self, cx: &mut Cx<'_, Action<Fact>>, order: Order) {
-        let Order::Request { from, to } = order;
+    fn on_request(&mut self, cx: &mut Cx<'_, Action<Fact>>, from: Point, to: Point) {
         if self.stopping || self.waiting.push((from, to)).is_err() {
             cx.act(Action::Fact(Fact::Refused { from, to }));
             return;
@@ -148,7 +147,7 @@ impl Machine for Client {
         match event {
             Event::Start => self.session.start(cx.now, cx.choice),
             Event::Received(bytes) => self.on_received(cx, &bytes),
-            Event::Order(order) => self.on_order(cx, order),
+            Event::Order(Order::Request { from, to }) => self.on_request(cx, from, to),
             Event::Stop => self.on_stop(cx),
             Event::Tick => {
                 self.session.tick(cx);

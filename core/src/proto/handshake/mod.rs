@@ -1,10 +1,100 @@
 //! The handshake: which version both ends speak, and with what settings.
+//!
+//! The table is [`SPEC`]. It runs before the multiplexer, on number 0. Who dials runs the client
+//! half; when both ends dialled each other each meets the other's proposal where it expected an
+//! answer, and both judge by [`negotiate`] alone.
+
+pub mod client;
+mod message;
+mod negotiate;
+pub mod server;
+mod version;
+
+pub use client::Client;
+pub use message::{Handshake, Message, Reason};
+pub use negotiate::{Refusal, negotiate};
+pub use server::Server;
+pub use version::Config;
 
 use alloc::collections::BTreeMap;
+use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::base::Class;
+use crate::base::{Agency, Class, Edge, Kind, ProtocolId, Spec, State, StateRow, TimeLimit};
+
+/// The client proposes.
+pub const PROPOSE: State = State(0);
+/// The server confirms or refuses.
+pub const CONFIRM: State = State(1);
+/// Over.
+pub const DONE: State = State(2);
+
+/// The kind of `MsgProposeVersions`.
+pub const PROPOSE_VERSIONS: Kind = Kind(0);
+/// The kind of `MsgReplyVersions`: a proposal met in `StConfirm`, received only.
+pub const REPLY_VERSIONS: Kind = Kind(1);
+/// The kind of `MsgAcceptVersion`.
+pub const ACCEPT_VERSION: Kind = Kind(2);
+/// The kind of `MsgRefuse`.
+pub const REFUSE: Kind = Kind(3);
+/// The kind of `MsgQueryReply`.
+pub const QUERY_REPLY: Kind = Kind(4);
+
+/// src: Ouroboros network specification, "Handshake mini-protocol", node to node
+pub const SPEC: Spec = Spec {
+    protocol: ProtocolId::HANDSHAKE,
+    name: "handshake",
+    states: &[
+        row("StPropose", Agency::Client, TEN_SECONDS),
+        row("StConfirm", Agency::Server, TEN_SECONDS),
+        row("StDone", Agency::Nobody, TimeLimit::None),
+    ],
+    edges: &[
+        edge(
+            PROPOSE,
+            0,
+            2,
+            PROPOSE_VERSIONS,
+            "MsgProposeVersions",
+            CONFIRM,
+        ),
+        edge(CONFIRM, 0, 2, REPLY_VERSIONS, "MsgReplyVersions", DONE),
+        edge(CONFIRM, 1, 3, ACCEPT_VERSION, "MsgAcceptVersion", DONE),
+        edge(CONFIRM, 2, 2, REFUSE, "MsgRefuse", DONE),
+        edge(CONFIRM, 3, 2, QUERY_REPLY, "MsgQueryReply", DONE),
+    ],
+};
+
+const TEN_SECONDS: TimeLimit = TimeLimit::Fixed(Duration::from_secs(10));
+
+const fn row(name: &'static str, agency: Agency, time: TimeLimit) -> StateRow {
+    StateRow {
+        name,
+        agency,
+        time,
+        bytes_max: 5_760,
+    }
+}
+
+const fn edge(
+    from: State,
+    label: u8,
+    items: u8,
+    kind: Kind,
+    message: &'static str,
+    to: State,
+) -> Edge {
+    Edge {
+        from,
+        label,
+        items,
+        kind,
+        message,
+        to,
+        pipelined: false,
+    }
+}
 
 /// A version number of the node-to-node protocol.
 pub type Version = u16;
