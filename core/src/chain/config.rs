@@ -1,5 +1,7 @@
 //! Settings of the chain.
 
+use core::time::Duration;
+
 use crate::base::Point;
 
 /// Where a chain begins when nothing is known yet.
@@ -26,13 +28,39 @@ pub struct Config {
     /// src: Cardano mainnet genesis, `securityParam`
     pub k: u64,
     /// Headers kept at most, inclusive; beyond it the oldest are forgotten and the anchor moves
-    /// up, never into the last `k`. Default 131,072. Guess, not measured.
+    /// up, never into the last `k`. When nothing can be forgotten, a peer with news is followed
+    /// anew later. Default 131,072. Guess, not measured.
     pub headers_max: usize,
-    /// Questions to the application open at most, inclusive. Default 1,024.
+    /// Headers of one peer's chain that are not on ours at most, inclusive: there the peer is
+    /// asked for no more until half are left. What is under way may exceed it once over; beyond
+    /// that the peer is followed anew later. Default 8,192. Guess, not measured.
+    pub candidate_max: usize,
+    /// Peers on each side (followed, following) at most, inclusive; more are not answered.
+    /// Default 512, the default number of connections.
+    pub peers_max: usize,
+    /// Peers from which bodies are fetched at once, at most, inclusive. Default 4; no body is
+    /// asked for twice while an answer is due.
+    ///
+    /// deviates: the specification fetches from one peer at a time in both modes; with several
+    /// the same bodies come sooner, and the in-flight limits of each peer stay as specified.
+    /// src: Ouroboros network specification, "Block Fetch decision logic"
+    pub fetch_peers_max: usize,
+    /// How long a peer that had not got a range, or an application that could not judge a block,
+    /// is left alone. Default 1 s. Guess, not measured.
+    pub rest: Duration,
+    /// How long a peer without a recent common point is left alone before it is asked again.
+    /// Default 10 s. Guess, not measured.
+    pub refollow: Duration,
+    /// Questions to the application open at most, inclusive, at least 4; three quarters are for
+    /// bodies. Default 1,024.
     pub tickets_max: usize,
     /// Bodies of one question to load at most, inclusive. Default 32.
     pub load_max: usize,
-    /// Transaction ids kept at most, inclusive. Default 8,192.
+    /// Bytes of one question to load at most, as the headers say (the body that crosses it
+    /// included). Default 262,143, the soft limit of one half's egress.
+    /// src: Ouroboros network specification, "Multiplexing"
+    pub load_bytes_max: u64,
+    /// Transaction ids kept at most, inclusive; beyond it the oldest are forgotten. Default 8,192.
     pub txs_max: usize,
 }
 
@@ -42,8 +70,14 @@ impl Default for Config {
             start: Start::Genesis,
             k: 2_160,
             headers_max: 131_072,
+            candidate_max: 8_192,
+            peers_max: 512,
+            fetch_peers_max: 4,
+            rest: Duration::from_secs(1),
+            refollow: Duration::from_secs(10),
             tickets_max: 1_024,
             load_max: 32,
+            load_bytes_max: 262_143,
             txs_max: 8_192,
         }
     }

@@ -8,10 +8,20 @@
 //! Knows points, header views and sizes; bodies pass through and are never kept.
 
 mod action;
+mod candidates;
 mod config;
 mod event;
+mod fetch;
+mod follow;
+mod followers;
+mod index;
 mod machine;
 mod misdeed;
+mod serve;
+mod supply;
+mod tickets;
+mod tips;
+mod txs;
 
 pub use action::{Action, Notice, Order, Question};
 pub use config::{Config, Start};

@@ -1,0 +1,691 @@
+//! The tree of all headers that are known, and our chain through it.
+//!
+//! ```text
+//!  anchor ─ 1 ─ 2 ─ 3 ─ 4 ─ 5        main: a queue of entries, dense by height
+//!                   └ 4' ─ 5' ─ 6'   held by the candidates that contain them
+//! ```
+//! Height counts blocks from the first anchor; the anchor moves up as the oldest are forgotten.
+//!
+//! Limits: at most `max` headers. [`Index::make_room`] says what must go.
+//!
+//! Invariants: 1. `main` is dense: each entry's parent is the one before, the first hangs off the
+//! anchor; 2. all of `main` is joined; 3. an entry
+//! is idle exactly when nobody holds it, it has no child and is not on `main`; 4. an entry is
+//! joined only when its parent is; 5. a parent knows its children.
+
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    vec::Vec,
+};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::Start;
+use crate::base::{
+    BlockNo, Hash32, HeaderView, Point, Serial, SlotIndex as Ix, Slots, Tip, Violated, violated,
+};
+
+/// What is known of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) enum State {
+    /// Its header only.
+    Announced,
+    /// Its body is asked for.
+    Due,
+    /// The application looks at its body.
+    Judging,
+    /// The application has its body.
+    Kept,
+    /// As `Kept`, and so are all its ancestors.
+    Joined,
+    /// It breaks the ledger's rules, or an ancestor does.
+    Invalid,
+}
+
+/// One header.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Entry {
+    pub(super) header: Bytes,
+    pub(super) view: HeaderView,
+    pub(super) height: u64,
+    pub(super) state: State,
+    /// Who announced it first, `None` when it is our own.
+    pub(super) from: Option<Serial>,
+    /// `None`: hangs off the anchor.
+    pub(super) parent: Option<Ix>,
+    /// Candidates that hold it.
+    refs: u32,
+    child: Option<Ix>,
+    left: Option<Ix>,
+    right: Option<Ix>,
+}
+
+/// A header to be put into the tree.
+pub(super) struct New {
+    pub(super) parent: Option<Ix>,
+    pub(super) header: Bytes,
+    pub(super) view: HeaderView,
+    pub(super) state: State,
+    pub(super) from: Option<Serial>,
+}
+
+/// What the first header's parent must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+enum Prev {
+    Any,
+    Is(Option<Hash32>),
+}
+
+/// The block before the first that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Anchor {
+    prev: Prev,
+    /// Where it is known.
+    point: Option<Point>,
+    block_no: Option<BlockNo>,
+    height: u64,
+}
+
+/// How our chain changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Switched {
+    /// Height of the newest block that stayed.
+    pub(super) common: u64,
+    /// Its point.
+    pub(super) point: Point,
+    /// Blocks that left, oldest first.
+    pub(super) gone: Vec<Ix>,
+}
+
+/// What must happen before a header fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Nothing.
+    Here,
+    /// The oldest block of our chain must be forgotten.
+    Forget,
+    /// There is none.
+    None,
+}
+
+/// The tree.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Index {
+    k: u64,
+    anchor: Anchor,
+    entries: Slots<Hash32, Entry>,
+    /// The first of the anchor's children.
+    roots: Option<Ix>,
+    main: VecDeque<Ix>,
+    idle: BTreeSet<(u64, Ix)>,
+    tip: Tip,
+}
+
+impl Index {
+    pub(super) fn new(start: Start, k: u64, max: usize) -> Self {
+        let (prev, point) = match start {
+            Start::Genesis | Start::Anchor(Point::Origin) => (Prev::Is(None), None),
+            Start::Anchor(point) => (Prev::Is(point.hash()), Some(point)),
+            Start::TrustFirst => (Prev::Any, None),
+        };
+        Self {
+            k,
+            anchor: Anchor {
+                prev,
+                point,
+                block_no: None,
+                height: 0,
+            },
+            entries: Slots::new((0, 0), max),
+            roots: None,
+            main: VecDeque::new(),
+            idle: BTreeSet::new(),
+            tip: Tip::ORIGIN,
+        }
+    }
+
+    /// Hashes under this key from now on; only while empty.
+    pub(super) fn key(&mut self, key: (u64, u64)) {
+        if self.entries.is_empty() {
+            self.entries = Slots::new(key, self.entries.max());
+        }
+    }
+
+    pub(super) const fn tip(&self) -> Tip {
+        self.tip
+    }
+
+    pub(super) fn tip_height(&self) -> u64 {
+        self.anchor.height + self.main.len() as u64
+    }
+
+    pub(super) const fn anchor_height(&self) -> u64 {
+        self.anchor.height
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Headers that still fit when all is forgotten that may be.
+    pub(super) fn slack(&self) -> usize {
+        let keep = usize::try_from(self.k).unwrap_or(usize::MAX);
+        let old = self.main.len().saturating_sub(keep);
+        self.entries.max().saturating_sub(self.entries.len()) + self.idle.len() + old
+    }
+
+    pub(super) fn find(&self, hash: &Hash32) -> Option<Ix> {
+        self.entries.slot(hash)
+    }
+
+    pub(super) fn entry(&self, ix: Ix) -> Option<&Entry> {
+        self.entries.at(ix).map(|(_, entry)| entry)
+    }
+
+    fn entry_mut(&mut self, ix: Ix) -> Option<&mut Entry> {
+        self.entries.at_mut(ix).map(|(_, entry)| entry)
+    }
+
+    pub(super) fn set_state(&mut self, ix: Ix, state: State) {
+        if let Some(entry) = self.entry_mut(ix) {
+            entry.state = state;
+        }
+    }
+
+    /// The block of our chain at this height; `None` at the anchor and outside.
+    pub(super) fn main_at(&self, height: u64) -> Option<Ix> {
+        let at = height.checked_sub(self.anchor.height)?.checked_sub(1)?;
+        self.main.get(usize::try_from(at).ok()?).copied()
+    }
+
+    pub(super) fn on_main(&self, ix: Ix) -> bool {
+        self.entry(ix)
+            .is_some_and(|entry| self.main_at(entry.height) == Some(ix))
+    }
+
+    /// The point at this height of our chain: the origin where the anchor's is not known.
+    pub(super) fn main_point(&self, height: u64) -> Point {
+        self.main_at(height)
+            .and_then(|ix| self.entry(ix))
+            .map_or(self.anchor.point.unwrap_or(Point::Origin), |entry| {
+                entry.view.point
+            })
+    }
+
+    /// Whether the point names the place before our first block.
+    pub(super) fn is_anchor(&self, point: &Point) -> bool {
+        match point {
+            Point::Origin => self.anchor.height == 0,
+            Point::Block { hash, .. } => match self.anchor.point {
+                Some(anchor) => *point == anchor,
+                None => self.anchor.prev == Prev::Is(Some(*hash)),
+            },
+        }
+    }
+
+    /// The entry at a point, both slot and hash being right.
+    pub(super) fn at_point(&self, point: &Point) -> Option<Ix> {
+        let ix = self.find(&point.hash()?)?;
+        (self.entry(ix)?.view.point == *point).then_some(ix)
+    }
+
+    /// The height of a point on our chain.
+    pub(super) fn main_height(&self, point: &Point) -> Option<u64> {
+        if self.is_anchor(point) {
+            return Some(self.anchor.height);
+        }
+        let ix = self.at_point(point)?;
+        self.on_main(ix).then_some(self.entry(ix)?.height)
+    }
+
+    /// The number of the block at the anchor, where known.
+    pub(super) const fn anchor_no(&self) -> Option<BlockNo> {
+        self.anchor.block_no
+    }
+
+    /// Whether a header with this view may hang off the anchor.
+    pub(super) fn fits_anchor(&self, view: &HeaderView) -> Fit {
+        let connected = match self.anchor.prev {
+            Prev::Any => true,
+            Prev::Is(prev) => prev == view.prev,
+        };
+        let slot = self.anchor.point.and_then(|point| point.slot());
+        let rises = view.point.slot() > slot
+            && match self.anchor.block_no {
+                Some(no) => view.block_no == no.saturating_add(1),
+                None => view.prev.is_some() || view.block_no <= 1,
+            };
+        Fit::of(connected, rises)
+    }
+
+    /// Whether a header with this view may follow the header `parent`.
+    pub(super) fn fits(&self, parent: Ix, view: &HeaderView) -> Fit {
+        let Some(before) = self.entry(parent) else {
+            return Fit::Apart;
+        };
+        let rises = view.point.slot() > before.view.point.slot()
+            && Some(view.block_no) == before.view.block_no.checked_add(1);
+        Fit::of(view.prev == before.view.point.hash(), rises)
+    }
+
+    /// What must happen before one more header fits; forgets what nobody needs by itself.
+    pub(super) fn make_room(&mut self) -> Room {
+        if self.entries.len() < self.entries.max() {
+            return Room::Here;
+        }
+        let oldest = self.idle.first().copied();
+        let too_old =
+            oldest.is_some_and(|(height, _)| height.saturating_add(self.k) <= self.tip_height());
+        if !too_old && self.main.len() as u64 > self.k {
+            return Room::Forget;
+        }
+        match oldest {
+            Some((_, ix)) => {
+                self.remove(ix);
+                Room::Here
+            }
+            None => Room::None,
+        }
+    }
+
+    /// Puts a header into the tree; `None` when it is there already or there is no room. The
+    /// caller has checked that it fits.
+    pub(super) fn insert(&mut self, new: New) -> Option<Ix> {
+        let hash = new.view.point.hash()?;
+        let height = match new.parent {
+            Some(parent) => self.entry(parent)?.height,
+            None => self.anchor.height,
+        };
+        let right = match new.parent {
+            Some(parent) => self.entry(parent)?.child,
+            None => self.roots,
+        };
+        if new.parent.is_none() && self.anchor.prev == Prev::Any {
+            self.anchor.prev = Prev::Is(new.view.prev);
+        }
+        let entry = Entry {
+            header: new.header,
+            view: new.view,
+            height: height + 1,
+            state: new.state,
+            from: new.from,
+            parent: new.parent,
+            refs: 0,
+            child: None,
+            left: None,
+            right,
+        };
+        let ix = self.entries.insert(hash, entry).ok()?;
+        if let Some(right) = right.and_then(|right| self.entry_mut(right)) {
+            right.left = Some(ix);
+        }
+        match new.parent {
+            Some(parent) => {
+                self.idle.remove(&(height, parent));
+                if let Some(entry) = self.entry_mut(parent) {
+                    entry.child = Some(ix);
+                }
+            }
+            None => self.roots = Some(ix),
+        }
+        self.idle.insert((height + 1, ix));
+        Some(ix)
+    }
+
+    /// A candidate contains this entry from now on.
+    pub(super) fn hold(&mut self, ix: Ix) {
+        let Some(entry) = self.entry_mut(ix) else {
+            return;
+        };
+        entry.refs += 1;
+        let key = (entry.height, ix);
+        if entry.refs == 1 {
+            self.idle.remove(&key);
+        }
+    }
+
+    /// A candidate contains this entry no longer; it goes when nobody needs it.
+    pub(super) fn release(&mut self, ix: Ix) {
+        if let Some(entry) = self.entry_mut(ix) {
+            entry.refs = entry.refs.saturating_sub(1);
+        }
+        self.settle(ix);
+    }
+
+    /// Removes an entry that nobody needs, then its parent if that is now such a one.
+    pub(super) fn settle(&mut self, ix: Ix) {
+        let mut next = Some(ix);
+        while let Some(ix) = next.take() {
+            let Some(entry) = self.entry(ix) else { return };
+            if entry.refs > 0 || entry.child.is_some() || self.on_main(ix) {
+                return;
+            }
+            if entry.state == State::Announced {
+                next = self.unlink(ix);
+            } else {
+                self.idle.insert((entry.height, ix));
+            }
+        }
+    }
+
+    /// Removes a leaf and what nobody needs below it.
+    fn remove(&mut self, ix: Ix) {
+        if let Some(parent) = self.unlink(ix) {
+            self.settle(parent);
+        }
+    }
+
+    /// Takes a leaf out of the tree; its parent.
+    fn unlink(&mut self, ix: Ix) -> Option<Ix> {
+        let (&hash, entry) = self.entries.at(ix)?;
+        let (height, parent, left, right) = (entry.height, entry.parent, entry.left, entry.right);
+        if let Some(right) = right.and_then(|right| self.entry_mut(right)) {
+            right.left = left;
+        }
+        match (left, parent) {
+            (Some(left), _) => {
+                if let Some(left) = self.entry_mut(left) {
+                    left.right = right;
+                }
+            }
+            (None, Some(parent)) => {
+                if let Some(parent) = self.entry_mut(parent) {
+                    parent.child = right;
+                }
+            }
+            (None, None) => self.roots = right,
+        }
+        self.idle.remove(&(height, ix));
+        self.entries.remove(&hash);
+        parent
+    }
+
+    /// The children of an entry, or of the anchor.
+    fn children(&self, ix: Option<Ix>) -> impl Iterator<Item = Ix> + '_ {
+        let first = match ix {
+            Some(ix) => self.entry(ix).and_then(|entry| entry.child),
+            None => self.roots,
+        };
+        core::iter::successors(first, |&ix| self.entry(ix)?.right)
+    }
+
+    /// The application has this body. The best block that can now be our tip, if that is better
+    /// than the tip we have.
+    pub(super) fn keep(&mut self, ix: Ix) -> Option<Ix> {
+        let entry = self.entry(ix)?;
+        if matches!(entry.state, State::Joined | State::Invalid) {
+            return None;
+        }
+        let joined = match entry.parent {
+            Some(parent) => self.entry(parent)?.state == State::Joined,
+            None => true,
+        };
+        if !joined {
+            self.set_state(ix, State::Kept);
+            return None;
+        }
+        let mut best = None;
+        let mut number = self.tip.len();
+        let mut stack: SmallVec<[Ix; 8]> = SmallVec::new();
+        stack.push(ix);
+        while let Some(ix) = stack.pop() {
+            self.set_state(ix, State::Joined);
+            let length = self.entry(ix)?.view.block_no.saturating_add(1);
+            if length > number {
+                (best, number) = (Some(ix), length);
+            }
+            let kept = self
+                .children(Some(ix))
+                .filter(|&child| self.entry(child).is_some_and(|e| e.state == State::Kept));
+            stack.extend(kept);
+        }
+        best
+    }
+
+    /// Makes `best` (joined) our tip; `None` when that would go back more than `k` blocks.
+    pub(super) fn switch(&mut self, best: Ix) -> Option<Switched> {
+        let mut path: SmallVec<[Ix; 8]> = SmallVec::new();
+        let mut at = Some(best);
+        let mut common = self.anchor.height;
+        while let Some(ix) = at {
+            if self.on_main(ix) {
+                common = self.entry(ix)?.height;
+                break;
+            }
+            path.push(ix);
+            at = self.entry(ix)?.parent;
+        }
+        if self.tip_height() - common > self.k {
+            return None;
+        }
+        let keep = usize::try_from(common - self.anchor.height).ok()?;
+        let gone = if keep < self.main.len() {
+            self.main.split_off(keep).into()
+        } else {
+            Vec::new()
+        };
+        for ix in path.into_iter().rev() {
+            if let Some(entry) = self.entry(ix) {
+                let key = (entry.height, ix);
+                self.idle.remove(&key);
+            }
+            self.main.push_back(ix);
+        }
+        let view = self.entry(best)?.view;
+        self.tip = Tip {
+            point: view.point,
+            block_no: view.block_no,
+        };
+        Some(Switched {
+            common,
+            point: self.main_point(common),
+            gone,
+        })
+    }
+
+    /// Marks a block and all that follow it as invalid.
+    pub(super) fn invalidate(&mut self, ix: Ix) {
+        let mut stack = Vec::from([ix]);
+        while let Some(ix) = stack.pop() {
+            if self.entry(ix).is_none_or(|e| e.state == State::Joined) {
+                continue;
+            }
+            self.set_state(ix, State::Invalid);
+            stack.extend(self.children(Some(ix)));
+        }
+    }
+
+    /// Forgets the oldest block of our chain and every branch beside it; the anchor moves onto
+    /// it. No candidate may hold anything in those branches any more.
+    pub(super) fn forget_oldest(&mut self) {
+        let Some(oldest) = self.main.pop_front() else {
+            return;
+        };
+        let beside: Vec<Ix> = self.children(None).filter(|&ix| ix != oldest).collect();
+        for root in beside {
+            self.remove_branch(root);
+        }
+        let Some(entry) = self.entry(oldest) else {
+            return;
+        };
+        let (view, first) = (entry.view, entry.child);
+        self.anchor = Anchor {
+            prev: Prev::Is(view.point.hash()),
+            point: Some(view.point),
+            block_no: Some(view.block_no),
+            height: self.anchor.height + 1,
+        };
+        let children: SmallVec<[Ix; 4]> = self.children(Some(oldest)).collect();
+        for child in children {
+            if let Some(child) = self.entry_mut(child) {
+                child.parent = None;
+            }
+        }
+        self.unlink(oldest);
+        self.roots = first;
+    }
+
+    fn remove_branch(&mut self, root: Ix) {
+        let mut order = Vec::from([root]);
+        let mut at = 0;
+        while let Some(&ix) = order.get(at) {
+            order.extend(self.children(Some(ix)));
+            at += 1;
+        }
+        for ix in order.into_iter().rev() {
+            self.unlink(ix);
+        }
+    }
+
+    /// Points of our chain for a peer to find the newest common one: newest first, the gaps
+    /// growing like Fibonacci numbers, the anchor last.
+    /// src: Ouroboros network specification, "Chain-Sync", finding an intersection
+    pub(super) fn locators(&self) -> Vec<Point> {
+        let mut points = Vec::new();
+        let (mut offset, mut next) = (0_u64, 1_u64);
+        let tip = self.tip_height();
+        while let Some(ix) = tip.checked_sub(offset).and_then(|h| self.main_at(h)) {
+            points.extend(self.entry(ix).map(|entry| entry.view.point));
+            (offset, next) = match offset {
+                0 => (1, 2),
+                _ => (next, next.saturating_add(offset)),
+            };
+        }
+        points.push(self.anchor.point.unwrap_or(Point::Origin));
+        points
+    }
+
+    /// Whether all bodies from `from` to `to`, both inclusive, are kept and on one branch that
+    /// hangs together with the anchor.
+    pub(super) fn is_range(&self, from: Ix, to: Ix) -> Option<bool> {
+        let (first, last) = (self.entry(from)?, self.entry(to)?);
+        if last.state != State::Joined || first.height > last.height {
+            return Some(false);
+        }
+        let (fork, side) = self.side(to, first.height);
+        Some(match side.last() {
+            Some(&ix) if fork < first.height => ix == from,
+            _ => self.on_main(from),
+        })
+    }
+
+    /// The blocks of the branch of `to` that are not on our chain, newest first, down to height
+    /// `low` at most; and the height below the last of them.
+    fn side(&self, to: Ix, low: u64) -> (u64, SmallVec<[Ix; 8]>) {
+        let mut side = SmallVec::new();
+        let mut at = Some(to);
+        let mut below = self.anchor.height;
+        while let Some((ix, entry)) = at.and_then(|ix| Some((ix, self.entry(ix)?))) {
+            below = entry.height;
+            if self.on_main(ix) || entry.height < low {
+                break;
+            }
+            below = entry.height.saturating_sub(1);
+            side.push(ix);
+            at = entry.parent;
+        }
+        (below, side)
+    }
+
+    /// The next points to load of the range that ends with `to`, from height `next` on: at most
+    /// `count`, and no more after `bytes` are reached.
+    pub(super) fn window(&self, to: Ix, next: u64, count: usize, bytes: u64) -> Vec<Point> {
+        let mut points = Vec::new();
+        let Some(last) = self.entry(to).map(|entry| entry.height) else {
+            return points;
+        };
+        let (fork, side) = self.side(to, next);
+        let mut sum = 0_u64;
+        for height in next..=last {
+            if points.len() >= count || sum >= bytes {
+                break;
+            }
+            let ix = if height <= fork {
+                self.main_at(height)
+            } else {
+                let down = usize::try_from(last - height).ok();
+                down.and_then(|down| side.get(down)).copied()
+            };
+            let Some(entry) = ix.and_then(|ix| self.entry(ix)) else {
+                break;
+            };
+            points.push(entry.view.point);
+            sum = sum.saturating_add(u64::from(entry.view.body_bytes));
+        }
+        points
+    }
+
+    /// Checks invariants 1 to 5.
+    pub(super) fn check_invariants(&self) -> Result<(), Violated> {
+        let name = "chain index";
+        let mut before = None;
+        let mut dense = true;
+        for (height, &ix) in (self.anchor.height + 1..).zip(&self.main) {
+            let entry = self.entry(ix);
+            dense &= entry.is_some_and(|e| e.parent == before && e.height == height);
+            before = Some(ix);
+        }
+        violated(dense, name, 1, "main is dense")?;
+        let joined = |ix: &Ix| self.entry(*ix).is_some_and(|e| e.state == State::Joined);
+        violated(
+            self.main.iter().all(joined),
+            name,
+            2,
+            "all of main is joined",
+        )?;
+        for (hash, entry) in self.entries.iter() {
+            let ix = self.find(hash);
+            let leaf = entry.refs == 0 && entry.child.is_none();
+            let main = self.main_at(entry.height) == ix;
+            let idle = ix.is_some_and(|ix| self.idle.contains(&(entry.height, ix)));
+            violated(
+                (leaf && !main) == idle,
+                name,
+                3,
+                "idle is what nobody needs",
+            )?;
+            let parent = entry.parent.is_none_or(|ix| joined(&ix));
+            let after = entry.state != State::Joined || parent;
+            violated(after, name, 4, "joined after the parent")?;
+            let known = match entry.left {
+                Some(left) => self.entry(left).is_some_and(|e| e.right == ix),
+                None => self.children(entry.parent).next() == ix,
+            };
+            violated(known, name, 5, "a parent knows its children")?;
+        }
+        violated(
+            self.idle.len() <= self.entries.len(),
+            name,
+            3,
+            "idle is what nobody needs",
+        )?;
+        self.entries.check_invariants()
+    }
+}
+
+/// How a header stands to the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It follows.
+    Follows,
+    /// It names another parent.
+    Apart,
+    /// Its number or slot does not rise.
+    Order,
+}
+
+impl Fit {
+    const fn of(connected: bool, rises: bool) -> Self {
+        match (connected, rises) {
+            (true, true) => Self::Follows,
+            (true, false) => Self::Order,
+            (false, _) => Self::Apart,
+        }
+    }
+}
