@@ -14,6 +14,8 @@ pub mod handshake;
 pub mod keep_alive;
 pub mod peer_sharing;
 pub mod session;
+#[cfg(test)]
+mod testing;
 pub mod tip_sample;
 pub mod tx_submission;
 

@@ -50,11 +50,10 @@ impl Client {
         let Message::SharePeers(addresses) = message else {
             return;
         };
-        let (asked, got) = (self.asked, addresses.len());
+        let (asked, got) = (core::mem::take(&mut self.asked), addresses.len());
         if got > usize::from(asked) {
             return self.session.reject(cx, Fault::TooManyPeers { asked, got });
         }
-        self.asked = 0;
         cx.act(Action::Fact(Fact::Shared(addresses)));
         if self.stopping {
             self.goodbye(cx);

@@ -12,6 +12,8 @@
 pub mod client;
 mod message;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 pub use message::{Message, read_historical, write_historical};
 
