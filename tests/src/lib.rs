@@ -5,5 +5,7 @@
 //! that they compile and replay with the ordinary tests.
 
 pub mod fuzz_bodies;
+pub mod hostile;
 pub mod tape;
 pub mod toy;
+pub mod world;
