@@ -1,0 +1,173 @@
+//! What both benches share: rounds that take turns, medians, tables.
+
+use std::{
+    io::{self, Write as _},
+    time::{Duration, Instant},
+};
+
+use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
+
+/// One way of doing a job; each run gives a figure.
+pub(crate) struct Case<'a> {
+    name: String,
+    run: Box<dyn FnMut() -> f64 + 'a>,
+}
+
+/// The same job done in several ways.
+pub(crate) struct Job<'a> {
+    title: String,
+    unit: &'static str,
+    better: Better,
+    cases: Vec<Case<'a>>,
+    /// Cases that the others are divided by.
+    anchors: Vec<usize>,
+}
+
+/// What a good figure is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Better {
+    /// A rate.
+    More,
+    /// A time.
+    Less,
+}
+
+impl<'a> Job<'a> {
+    /// No cases yet.
+    pub(crate) fn new(title: impl Into<String>, unit: &'static str, better: Better) -> Self {
+        Self {
+            title: title.into(),
+            unit,
+            better,
+            cases: Vec::new(),
+            anchors: Vec::new(),
+        }
+    }
+
+    /// Adds a way of doing it.
+    #[must_use]
+    pub(crate) fn case(mut self, name: impl Into<String>, run: impl FnMut() -> f64 + 'a) -> Self {
+        self.cases.push(Case {
+            name: name.into(),
+            run: Box::new(run),
+        });
+        self
+    }
+
+    /// Adds a way of doing it that the others are compared with.
+    #[must_use]
+    pub(crate) fn anchor(mut self, name: impl Into<String>, run: impl FnMut() -> f64 + 'a) -> Self {
+        self.anchors.push(self.cases.len());
+        self.case(name, run)
+    }
+
+    /// Runs all cases in turn, `rounds` times behind one that does not count, and prints medians
+    /// and the medians of the ratios within each round.
+    pub(crate) fn report(mut self, rounds: usize) {
+        let mut figures: Vec<Vec<f64>> = vec![Vec::new(); self.cases.len()];
+        for round in 0..=rounds {
+            for (case, figures) in self.cases.iter_mut().zip(&mut figures) {
+                let figure = (case.run)();
+                if round > 0 || rounds == 0 {
+                    figures.push(figure);
+                }
+            }
+        }
+        let mut table = Table::new();
+        table.load_preset(ASCII_MARKDOWN);
+        let ratios = self
+            .anchors
+            .iter()
+            .map(|at| format!("× {}", self.cases[*at].name));
+        table.set_header(
+            [self.title.clone(), self.unit.into(), "range".into()]
+                .into_iter()
+                .chain(ratios),
+        );
+        for (case, own) in self.cases.iter().zip(&figures) {
+            let (low, high) = own
+                .iter()
+                .fold((f64::MAX, f64::MIN), |(l, h), f| (l.min(*f), h.max(*f)));
+            let mut row = vec![
+                case.name.clone(),
+                shown(median(own.clone())),
+                format!("{} – {}", shown(low), shown(high)),
+            ];
+            for anchor in &self.anchors {
+                let ratios = own
+                    .iter()
+                    .zip(&figures[*anchor])
+                    .map(|(own, other)| own / other);
+                row.push(format!("{:.2}", median(ratios.collect())));
+            }
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let word = match self.better {
+            Better::More => "more is better",
+            Better::Less => "less is better",
+        };
+        let rounds = rounds.max(1);
+        writeln!(
+            io::stdout(),
+            "{table}\n\n({word}; medians of {rounds} rounds)\n"
+        )
+        .unwrap();
+    }
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn shown(figure: f64) -> String {
+    match figure {
+        f if f >= 10_000.0 => format!("{f:.0}"),
+        f if f >= 100.0 => format!("{f:.1}"),
+        f if f >= 1.0 => format!("{f:.2}"),
+        f => format!("{f:.3}"),
+    }
+}
+
+/// Nanoseconds of one of `times` calls.
+#[allow(dead_code, reason = "not every bench measures single calls")]
+pub(crate) fn nanos(times: u32, mut call: impl FnMut()) -> f64 {
+    let begin = Instant::now();
+    for _ in 0..times {
+        call();
+    }
+    begin.elapsed().as_secs_f64() * 1e9 / f64::from(times)
+}
+
+/// `amount` in `took`, per second.
+#[allow(dead_code, reason = "not every bench measures rates")]
+pub(crate) fn rate(amount: f64, took: Duration) -> f64 {
+    amount / took.as_secs_f64()
+}
+
+/// Whether cargo runs this as a bench; else it is a test of the benches themselves: one round of
+/// the smallest size.
+pub(crate) fn for_real() -> bool {
+    std::env::args().any(|arg| arg == "--bench")
+}
+
+/// Whether a job of this title is wanted: all are, or those named by a filter on the command
+/// line.
+pub(crate) fn wanted(title: &str) -> bool {
+    let mut filters = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .peekable();
+    filters.peek().is_none() || filters.any(|filter| title.contains(&filter))
+}
+
+/// How many rounds to run: `SAMANEA_ROUNDS`, else 7.
+pub(crate) fn rounds() -> usize {
+    let asked = std::env::var("SAMANEA_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    if for_real() { asked.unwrap_or(7) } else { 0 }
+}
