@@ -1,22 +1,34 @@
 //! Settings of one connection.
 
+use core::time::Duration;
+
+use crate::mux;
+
 /// Settings of one connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Config {
-    /// Bytes handed to the driver and not yet taken by the kernel, at most. Default 512 KiB.
-    pub window_bytes: usize,
-    /// Payload of one segment that we produce, at most; 1..=65,535. Default 12,288.
-    /// src: Ouroboros network specification, "Multiplexing", SDU sizes
-    pub segment_bytes_max: usize,
+    /// Segments, windows and limits of the multiplexer.
+    pub mux: mux::Config,
+    /// How long a peer that we refuse, or whose query we answer, gets to read that. Default 20 s.
+    /// src: ouroboros-network, handshake query shutdown delay
+    pub linger: Duration,
+    /// Between an answer and the next probe of keep-alive. Default 10 s; the peer waits 97 s.
+    /// src: cardano-node configuration, `KeepAlive` interval
+    pub probe_period: Duration,
+    /// Between the peer's first word in tx-submission and our first request. Default 60 s, so as
+    /// not to disturb the start of a sync. src: ouroboros-network, tx-submission initial delay
+    pub tx_delay: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            window_bytes: 512 << 10,
-            segment_bytes_max: 12_288,
+            mux: mux::Config::default(),
+            linger: Duration::from_secs(20),
+            probe_period: Duration::from_secs(10),
+            tx_delay: Duration::from_secs(60),
         }
     }
 }

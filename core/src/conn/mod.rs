@@ -6,11 +6,18 @@
 //! ```
 
 mod config;
+mod connection;
 mod fact;
 mod fault;
+mod greeting;
+mod half;
 mod order;
 
 pub use config::Config;
+pub use connection::{Action, Connection, Event, Profile};
 pub use fact::Fact;
 pub use fault::{Cause, Fault};
 pub use order::{Order, Temperature};
+
+#[cfg(test)]
+mod tests;

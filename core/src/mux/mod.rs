@@ -232,6 +232,11 @@ impl Mux {
         }
     }
 
+    /// Whether a half takes part.
+    pub fn is_registered(&self, half: HalfId) -> bool {
+        self.lane(half).is_some()
+    }
+
     /// Bytes that wait for a half to take them.
     pub fn waiting(&self, half: HalfId) -> usize {
         self.lane(half).map_or(0, |lane| lane.inbox.bytes())

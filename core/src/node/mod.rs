@@ -2,10 +2,13 @@
 
 mod action;
 mod config;
+mod engine;
 mod event;
+mod peers;
 mod run;
 
 pub use action::{Action, Notice};
 pub use config::Config;
+pub use engine::Engine;
 pub use event::{Command, Event};
 pub use run::{Node, Tap};

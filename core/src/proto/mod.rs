@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     base::{Class, HeaderFault, Kind, Machine, Point, Spec, State},
-    wire::{Encoded, codec::DecodeError},
+    wire::{Encoded, codec::DecodeError, reassembly},
 };
 
 /// A mini-protocol as types: its table and its codec.
@@ -138,6 +138,15 @@ pub enum Fault {
     /// More than this half keeps for its owner.
     #[error("a bound of our own is reached: {0}")]
     Overflow(u16),
+}
+
+impl From<reassembly::Error> for Fault {
+    fn from(error: reassembly::Error) -> Self {
+        match error {
+            reassembly::Error::TooLarge { max } => Self::TooLarge { max },
+            reassembly::Error::Malformed(error) => Self::Decode(error),
+        }
+    }
 }
 
 impl Fault {

@@ -10,7 +10,9 @@ mod tests;
 
 use core::time::Duration;
 
+pub use client::Client;
 pub use message::Message;
+pub use server::Server;
 
 use crate::base::{Agency, Edge, Kind, ProtocolId, Spec, State, StateRow, TimeLimit};
 

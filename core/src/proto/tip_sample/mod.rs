@@ -15,7 +15,9 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 
+pub use client::Client;
 pub use message::{Message, read_historical, write_historical};
+pub use server::Server;
 
 use crate::base::{Agency, Edge, Kind, ProtocolId, Spec, State, StateRow, TimeLimit};
 

@@ -19,7 +19,9 @@ pub mod server;
 
 use core::time::Duration;
 
+pub use client::Client;
 pub use message::{LIST_MAX, Message, TX_ID_BYTES_MAX};
+pub use server::Server;
 
 use crate::base::{Agency, Edge, Kind, ProtocolId, Spec, State, StateRow, TimeLimit};
 

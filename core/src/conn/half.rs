@@ -1,0 +1,297 @@
+//! All mini-protocol halves behind one type.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use bytes::Bytes;
+
+use super::{Config, Fact, Order, Temperature};
+use crate::{
+    base::{Cx, Instant, ProtocolId, Role, Scratch, Serial, Violated},
+    mux::HalfId,
+    proto::{
+        Action, Event, Half, block_fetch, chain_sync, keep_alive, peer_sharing, tip_sample,
+        tx_submission,
+    },
+};
+
+/// A half with the list its actions go to; the list is empty between steps.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(
+        serialize = "H: serde::Serialize",
+        deserialize = "H: serde::Deserialize<'de>"
+    ))
+)]
+pub(super) struct Runner<H: Half> {
+    half: H,
+    acts: Scratch<Acts<H>>,
+}
+
+/// The actions of one step.
+struct Acts<H: Half>(Vec<Action<H::Fact>>);
+
+impl<H: Half> Default for Acts<H> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<H: Half> Runner<H> {
+    fn boxed(half: H) -> Box<Self> {
+        Box::new(Self {
+            half,
+            acts: Scratch::default(),
+        })
+    }
+
+    fn step(
+        &mut self,
+        cx: &mut Cx<'_, Action<Fact>>,
+        event: Event<H::Order>,
+        wrap: impl Fn(H::Fact) -> Fact,
+    ) {
+        let Acts(mut acts) = core::mem::take(&mut *self.acts);
+        self.half.step(&mut cx.child(&mut acts), event);
+        for action in acts.drain(..) {
+            cx.act(match action {
+                Action::Send(message) => Action::Send(message),
+                Action::Fact(fact) => Action::Fact(wrap(fact)),
+                Action::Ended => Action::Ended,
+                Action::Failed(fault) => Action::Failed(fault),
+            });
+        }
+        *self.acts = Acts(acts);
+    }
+}
+
+/// One running half of any mini-protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) enum AnyHalf {
+    KeepAliveClient(Box<Runner<keep_alive::Client>>),
+    KeepAliveServer(Box<Runner<keep_alive::Server>>),
+    ChainSyncClient(Box<Runner<chain_sync::Client>>),
+    ChainSyncServer(Box<Runner<chain_sync::Server>>),
+    BlockFetchClient(Box<Runner<block_fetch::Client>>),
+    BlockFetchServer(Box<Runner<block_fetch::Server>>),
+    TxSubmissionClient(Box<Runner<tx_submission::Client>>),
+    TxSubmissionServer(Box<Runner<tx_submission::Server>>),
+    PeerSharingClient(Box<Runner<peer_sharing::Client>>),
+    PeerSharingServer(Box<Runner<peer_sharing::Server>>),
+    TipSampleClient(Box<Runner<tip_sample::Client>>),
+    TipSampleServer(Box<Runner<tip_sample::Server>>),
+}
+
+/// Runs `$body` with `$run` bound to the runner and `$wrap` to the constructor of its facts.
+macro_rules! with_half {
+    ($any:expr, $run:ident, $wrap:ident, $body:expr) => {
+        match $any {
+            AnyHalf::KeepAliveClient($run) => {
+                let $wrap = Fact::KeepAlive;
+                $body
+            }
+            AnyHalf::KeepAliveServer($run) => {
+                let $wrap = |fact: keep_alive::server::Fact| match fact {};
+                $body
+            }
+            AnyHalf::ChainSyncClient($run) => {
+                let $wrap = Fact::ChainSync;
+                $body
+            }
+            AnyHalf::ChainSyncServer($run) => {
+                let $wrap = Fact::ChainServe;
+                $body
+            }
+            AnyHalf::BlockFetchClient($run) => {
+                let $wrap = Fact::BlockFetch;
+                $body
+            }
+            AnyHalf::BlockFetchServer($run) => {
+                let $wrap = Fact::BlockServe;
+                $body
+            }
+            AnyHalf::TxSubmissionClient($run) => {
+                let $wrap = Fact::TxSupply;
+                $body
+            }
+            AnyHalf::TxSubmissionServer($run) => {
+                let $wrap = Fact::TxPull;
+                $body
+            }
+            AnyHalf::PeerSharingClient($run) => {
+                let $wrap = Fact::PeerAsk;
+                $body
+            }
+            AnyHalf::PeerSharingServer($run) => {
+                let $wrap = Fact::PeerShare;
+                $body
+            }
+            AnyHalf::TipSampleClient($run) => {
+                let $wrap = Fact::TipAsk;
+                $body
+            }
+            AnyHalf::TipSampleServer($run) => {
+                let $wrap = Fact::TipTell;
+                $body
+            }
+        }
+    };
+}
+
+impl AnyHalf {
+    /// A half in its initial state; `None` when no such mini-protocol is built.
+    pub(super) fn new(id: HalfId, conn: Serial, config: &Config) -> Option<Self> {
+        let of = conn.0;
+        let half = match (id.protocol, id.role) {
+            (ProtocolId::KEEP_ALIVE, Role::Initiator) => Self::KeepAliveClient(Runner::boxed(
+                keep_alive::Client::with_period(of, config.probe_period),
+            )),
+            (ProtocolId::KEEP_ALIVE, Role::Responder) => {
+                Self::KeepAliveServer(Runner::boxed(keep_alive::Server::new(of)))
+            }
+            (ProtocolId::CHAIN_SYNC, Role::Initiator) => {
+                Self::ChainSyncClient(Runner::boxed(chain_sync::Client::new(of)))
+            }
+            (ProtocolId::CHAIN_SYNC, Role::Responder) => {
+                Self::ChainSyncServer(Runner::boxed(chain_sync::Server::new(of)))
+            }
+            (ProtocolId::BLOCK_FETCH, Role::Initiator) => {
+                Self::BlockFetchClient(Runner::boxed(block_fetch::Client::new(of)))
+            }
+            (ProtocolId::BLOCK_FETCH, Role::Responder) => {
+                Self::BlockFetchServer(Runner::boxed(block_fetch::Server::new(of)))
+            }
+            (ProtocolId::TX_SUBMISSION, Role::Initiator) => {
+                Self::TxSubmissionClient(Runner::boxed(tx_submission::Client::new(of)))
+            }
+            (ProtocolId::TX_SUBMISSION, Role::Responder) => Self::TxSubmissionServer(
+                Runner::boxed(tx_submission::Server::new(of, config.tx_delay)),
+            ),
+            (ProtocolId::PEER_SHARING, Role::Initiator) => {
+                Self::PeerSharingClient(Runner::boxed(peer_sharing::Client::new(of)))
+            }
+            (ProtocolId::PEER_SHARING, Role::Responder) => {
+                Self::PeerSharingServer(Runner::boxed(peer_sharing::Server::new(of)))
+            }
+            (ProtocolId::TIP_SAMPLE, Role::Initiator) => {
+                Self::TipSampleClient(Runner::boxed(tip_sample::Client::new(of)))
+            }
+            (ProtocolId::TIP_SAMPLE, Role::Responder) => {
+                Self::TipSampleServer(Runner::boxed(tip_sample::Server::new(of)))
+            }
+            _ => return None,
+        };
+        Some(half)
+    }
+
+    pub(super) fn start(&mut self, cx: &mut Cx<'_, Action<Fact>>) {
+        with_half!(self, run, wrap, run.step(cx, Event::Start, wrap));
+    }
+
+    pub(super) fn received(&mut self, cx: &mut Cx<'_, Action<Fact>>, message: Bytes) {
+        with_half!(
+            self,
+            run,
+            wrap,
+            run.step(cx, Event::Received(message), wrap)
+        );
+    }
+
+    pub(super) fn stop(&mut self, cx: &mut Cx<'_, Action<Fact>>) {
+        with_half!(self, run, wrap, run.step(cx, Event::Stop, wrap));
+    }
+
+    pub(super) fn tick(&mut self, cx: &mut Cx<'_, Action<Fact>>) {
+        with_half!(self, run, wrap, run.step(cx, Event::Tick, wrap));
+    }
+
+    /// Passes on an order that is for this half; another one is ignored.
+    pub(super) fn order(&mut self, cx: &mut Cx<'_, Action<Fact>>, order: Order) {
+        match (self, order) {
+            (Self::ChainSyncClient(run), Order::ChainSync(order)) => {
+                run.step(cx, Event::Order(order), Fact::ChainSync);
+            }
+            (Self::ChainSyncServer(run), Order::ChainServe(order)) => {
+                run.step(cx, Event::Order(order), Fact::ChainServe);
+            }
+            (Self::BlockFetchClient(run), Order::BlockFetch(order)) => {
+                run.step(cx, Event::Order(order), Fact::BlockFetch);
+            }
+            (Self::BlockFetchServer(run), Order::BlockServe(order)) => {
+                run.step(cx, Event::Order(order), Fact::BlockServe);
+            }
+            (Self::TxSubmissionClient(run), Order::TxSupply(order)) => {
+                run.step(cx, Event::Order(order), Fact::TxSupply);
+            }
+            (Self::TxSubmissionServer(run), Order::TxPull(order)) => {
+                run.step(cx, Event::Order(order), Fact::TxPull);
+            }
+            (Self::PeerSharingClient(run), Order::PeerAsk(order)) => {
+                run.step(cx, Event::Order(order), Fact::PeerAsk);
+            }
+            (Self::PeerSharingServer(run), Order::PeerShare(order)) => {
+                run.step(cx, Event::Order(order), Fact::PeerShare);
+            }
+            (Self::TipSampleClient(run), Order::TipAsk(order)) => {
+                run.step(cx, Event::Order(order), Fact::TipAsk);
+            }
+            (Self::TipSampleServer(run), Order::TipTell(order)) => {
+                run.step(cx, Event::Order(order), Fact::TipTell);
+            }
+            _ => {}
+        }
+    }
+
+    /// See [`Half::awaits`].
+    pub(super) fn awaits(&self) -> Option<usize> {
+        with_half!(self, run, _wrap, run.half.awaits())
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        with_half!(
+            self,
+            run,
+            _wrap,
+            crate::base::Machine::next_deadline(&run.half)
+        )
+    }
+
+    pub(super) fn check_invariants(&self) -> Result<(), Violated> {
+        with_half!(
+            self,
+            run,
+            _wrap,
+            crate::base::Machine::check_invariants(&run.half)
+        )
+    }
+}
+
+/// The half that an order is for.
+pub(super) fn target(order: &Order) -> Option<HalfId> {
+    let (protocol, role) = match order {
+        Order::ChainSync(_) => (ProtocolId::CHAIN_SYNC, Role::Initiator),
+        Order::ChainServe(_) => (ProtocolId::CHAIN_SYNC, Role::Responder),
+        Order::BlockFetch(_) => (ProtocolId::BLOCK_FETCH, Role::Initiator),
+        Order::BlockServe(_) => (ProtocolId::BLOCK_FETCH, Role::Responder),
+        Order::TxSupply(_) => (ProtocolId::TX_SUBMISSION, Role::Initiator),
+        Order::TxPull(_) => (ProtocolId::TX_SUBMISSION, Role::Responder),
+        Order::PeerAsk(_) => (ProtocolId::PEER_SHARING, Role::Initiator),
+        Order::PeerShare(_) => (ProtocolId::PEER_SHARING, Role::Responder),
+        Order::TipAsk(_) => (ProtocolId::TIP_SAMPLE, Role::Initiator),
+        Order::TipTell(_) => (ProtocolId::TIP_SAMPLE, Role::Responder),
+        Order::Start(_) | Order::Stop(_) | Order::Fail(_) | Order::Close => return None,
+    };
+    Some(HalfId { protocol, role })
+}
+
+/// The bundle of a mini-protocol. src: Ouroboros network specification, "Connection Manager",
+/// protocol temperatures
+pub(super) const fn temperature(protocol: ProtocolId) -> Temperature {
+    match protocol {
+        ProtocolId::KEEP_ALIVE | ProtocolId::PEER_SHARING => Temperature::Established,
+        ProtocolId::TIP_SAMPLE | ProtocolId::RAIN_LINK => Temperature::Warm,
+        _ => Temperature::Hot,
+    }
+}
