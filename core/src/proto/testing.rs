@@ -1,6 +1,6 @@
 //! What the tests of all halves share: a half with a clock, and the laws of codecs.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -148,7 +148,7 @@ where
 {
     // Half of the cases begin as a message does, or hardly any would be accepted.
     let labelled = [&[0x82, 0x00], bytes].concat();
-    let cases = vec![Bytes::copy_from_slice(bytes), labelled.into()];
+    let cases = [Bytes::copy_from_slice(bytes), labelled.into()];
     cases.iter().all(|bytes| {
         (0_u8..).zip(P::SPEC.states).all(|(state, _)| {
             let state = State(state);

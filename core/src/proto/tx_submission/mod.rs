@@ -16,6 +16,8 @@
 pub mod client;
 mod message;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 
