@@ -69,8 +69,14 @@ impl Candidate {
     }
 
     /// Headers that are not on our chain.
-    pub(super) fn ahead(&self) -> usize {
+    pub(super) fn apart(&self) -> usize {
         self.suffix.len()
+    }
+
+    /// Headers beyond our tip.
+    pub(super) fn ahead(&self, index: &Index) -> usize {
+        let ahead = self.head_height().saturating_sub(index.tip_height());
+        usize::try_from(ahead).unwrap_or(usize::MAX)
     }
 
     pub(super) const fn fork(&self) -> u64 {

@@ -31,9 +31,9 @@ pub struct Config {
     /// up, never into the last `k`. When nothing can be forgotten, a peer with news is followed
     /// anew later. Default 131,072. Guess, not measured.
     pub headers_max: usize,
-    /// Headers of one peer's chain that are not on ours at most, inclusive: there the peer is
-    /// asked for no more until half are left. What is under way may exceed it once over; beyond
-    /// that the peer is followed anew later. Default 8,192. Guess, not measured.
+    /// Headers of one peer's chain beyond our tip at most, inclusive: there the peer is asked for
+    /// no more until half are left. What is under way may exceed it once over; beyond that (and
+    /// `k` for a fork) the peer is followed anew later. Default 8,192. Guess, not measured.
     pub candidate_max: usize,
     /// Peers on each side (followed, following) at most, inclusive; more are not answered.
     /// Default 512, the default number of connections.

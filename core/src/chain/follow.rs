@@ -137,7 +137,8 @@ impl Chain {
             return Ok(());
         };
         let limit = self.config.candidate_max;
-        let over = candidate.ahead() >= limit.saturating_mul(2);
+        let k = usize::try_from(self.config.k).unwrap_or(usize::MAX);
+        let over = candidate.apart() >= limit.saturating_mul(2).saturating_add(k);
         let ix = match candidate.place(&self.index, &header.view, self.config.k)? {
             Place::Known(ix) if !over => ix,
             Place::New if !over => match self.learn(cx, conn, header) {
@@ -152,7 +153,7 @@ impl Chain {
         let low = self.index.slack() < self.slack_min();
         if let Some(candidate) = self.candidates.get_mut(conn) {
             candidate.push(&mut self.index, ix);
-            if !candidate.paused && (low || candidate.ahead() >= limit) {
+            if !candidate.paused && (low || candidate.ahead(&self.index) >= limit) {
                 candidate.paused = true;
                 self.paused = true;
                 sync(cx, conn, chain_sync::Order::Pause);
@@ -273,7 +274,7 @@ impl Chain {
             if !candidate.paused || candidate.phase != Phase::Followed {
                 continue;
             }
-            if room && candidate.ahead() <= self.config.candidate_max / 2 {
+            if room && candidate.ahead(&self.index) <= self.config.candidate_max / 2 {
                 candidate.paused = false;
                 sync(cx, conn, chain_sync::Order::Resume);
             } else {

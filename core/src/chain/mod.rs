@@ -28,3 +28,6 @@ pub use config::{Config, Start};
 pub use event::{Answer, Event, Verdict};
 pub use machine::Chain;
 pub use misdeed::Misdeed;
+
+#[cfg(test)]
+mod tests;
