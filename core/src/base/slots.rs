@@ -204,6 +204,7 @@ impl<K: Eq + Hash, V> Slots<K, V> {
         violated(held <= self.max, name, 3, "never more than the maximum")
     }
 
+    #[cfg(feature = "serde")]
     fn rebuild(&mut self) {
         self.index = HashTable::with_capacity(self.entries.len());
         for (i, entry) in (0_u32..).zip(&self.entries) {

@@ -16,7 +16,7 @@ use crate::{
         self,
         handshake::{self, Agreed, Mode, is_ours},
     },
-    wire::{Batch, reassembly::Reassembly},
+    wire::{Batch, Encoded, reassembly::Reassembly},
 };
 
 /// What a connection can be told.
@@ -226,8 +226,8 @@ impl Connection {
     /// One event for the multiplexer, then everything that follows from it.
     fn mux(&mut self, cx: &mut Cx<'_, Action>, event: mux::Event) {
         let open = match &mut self.phase {
-            Phase::Open(open) => open,
-            Phase::Closing {
+            Phase::Open(open)
+            | Phase::Closing {
                 open: Some(open), ..
             } => open,
             Phase::Greeting(_) | Phase::Closing { .. } | Phase::Over => return,
@@ -329,18 +329,7 @@ impl Connection {
         };
         for action in acts.drain(..) {
             match action {
-                proto::Action::Send(message) => {
-                    let Phase::Open(open) = &mut self.phase else {
-                        continue;
-                    };
-                    let mut out = core::mem::take(&mut *self.mux_acts);
-                    open.mux.step(
-                        &mut cx.child(&mut out),
-                        mux::Event::Send { half: id, message },
-                    );
-                    out.clear();
-                    *self.mux_acts = out;
-                }
+                proto::Action::Send(message) => self.send(cx, id, message),
                 proto::Action::Fact(fact) => cx.act(Action::Fact(fact)),
                 proto::Action::Ended => self.half_ended(cx, at, id),
                 proto::Action::Failed(fault) => {
@@ -357,6 +346,23 @@ impl Connection {
             }
         }
         *self.half_acts = acts;
+    }
+
+    /// Queues one message; says when that fills the half's buffer.
+    fn send(&mut self, cx: &mut Cx<'_, Action>, half: HalfId, message: Encoded) {
+        let Phase::Open(open) = &mut self.phase else {
+            return;
+        };
+        let room = open.mux.room(half);
+        let mut out = core::mem::take(&mut *self.mux_acts);
+        open.mux
+            .step(&mut cx.child(&mut out), mux::Event::Send { half, message });
+        out.clear();
+        *self.mux_acts = out;
+        if room && !open.mux.room(half) {
+            let HalfId { protocol, role } = half;
+            cx.act(Action::Fact(Fact::Full { protocol, role }));
+        }
     }
 
     /// A half is in its final state: what it has not read goes back, and a responder may be
@@ -550,8 +556,8 @@ impl Connection {
 
     fn flushed(&mut self, cx: &mut Cx<'_, Action>, bytes: u64) {
         let open = match &mut self.phase {
-            Phase::Open(open) => open,
-            Phase::Closing {
+            Phase::Open(open)
+            | Phase::Closing {
                 open: Some(open), ..
             } => open,
             Phase::Greeting(greeting) => return greeting.flushed(bytes),

@@ -31,6 +31,13 @@ pub enum Fact {
         /// Our half.
         role: Role,
     },
+    /// The egress buffer of a half is full: what is sent all the same waits in memory.
+    Full {
+        /// The mini-protocol.
+        protocol: ProtocolId,
+        /// Our half.
+        role: Role,
+    },
     /// The egress buffer of a half that was full has room again.
     Room {
         /// The mini-protocol.

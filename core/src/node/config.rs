@@ -8,6 +8,10 @@ use crate::{chain, conn, proto::handshake::Mode};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of an operator, by their usual names"
+)]
 pub struct Config {
     /// The network's magic number; mainnet is 764824073. No default.
     pub magic: u32,

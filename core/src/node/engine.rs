@@ -70,6 +70,10 @@ struct Listener {
 /// One connection of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts that do not depend on each other"
+)]
 struct Entry {
     remote: SocketAddr,
     role: Role,
@@ -280,13 +284,13 @@ impl Engine {
             Fact::Queried(table) => cx.act(Action::Notify(Notice::Versions { conn, table })),
             Fact::Started { protocol, role } => self.started(cx, conn, protocol, role),
             Fact::Stopped { protocol, role } => self.stopped(cx, conn, protocol, role),
-            Fact::Room {
-                protocol: ProtocolId::BLOCK_FETCH,
-                role: Role::Responder,
-            } => {
+            Fact::Full { protocol, role } if is_block_server(protocol, role) => {
+                self.chain_step(cx, chain::Event::BlockServeFull(conn));
+            }
+            Fact::Room { protocol, role } if is_block_server(protocol, role) => {
                 self.chain_step(cx, chain::Event::BlockServeRoom(conn));
             }
-            Fact::Room { .. } => {}
+            Fact::Full { .. } | Fact::Room { .. } => {}
             Fact::KeepAlive(keep_alive::client::Fact::RoundTrip(took)) => {
                 cx.act(Action::Notify(Notice::RoundTrip { conn, took }));
                 self.chain_step(cx, chain::Event::RoundTrip(conn, took));
@@ -536,6 +540,11 @@ impl Engine {
             self.dirty = dirty;
         }
     }
+}
+
+/// Only block bodies are large enough for their owner to mind the egress buffer.
+const fn is_block_server(protocol: ProtocolId, role: Role) -> bool {
+    matches!((protocol, role), (ProtocolId::BLOCK_FETCH, Role::Responder))
 }
 
 impl Entry {
