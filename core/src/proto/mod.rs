@@ -13,6 +13,8 @@ pub mod chain_sync;
 pub mod handshake;
 pub mod keep_alive;
 pub mod peer_sharing;
+#[cfg(test)]
+mod rig;
 pub mod session;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,8 @@
 pub mod client;
 mod message;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 pub use client::Client;
 pub use message::{BlockFetch, Message};

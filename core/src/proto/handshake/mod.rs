@@ -8,6 +8,8 @@ pub mod client;
 mod message;
 mod negotiate;
 pub mod server;
+#[cfg(test)]
+mod tests;
 mod version;
 
 pub use client::Client;
