@@ -315,4 +315,4 @@ fn wide(len: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
