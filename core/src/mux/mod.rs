@@ -320,17 +320,22 @@ impl Mux {
         };
         let before = lane.inbox.bytes();
         let max = lane.ingress_max;
-        let after = before.saturating_add(piece.bytes.len());
-        if usize::try_from(max).is_ok_and(|max| after > max) {
+        let room = usize::try_from(max).map_or(usize::MAX, |max| max.saturating_sub(before));
+        let over = piece.bytes.len() > room;
+        let mut bytes = piece.bytes;
+        bytes.truncate(room);
+        if !bytes.is_empty() {
+            lane.inbox.push(bytes);
+            if before == 0 {
+                cx.act(Action::Ready(half));
+            }
+        }
+        if over {
             return Err(Error::IngressQueueOverRun {
                 protocol,
                 role: sender,
                 max,
             });
-        }
-        lane.inbox.push(piece.bytes);
-        if before == 0 {
-            cx.act(Action::Ready(half));
         }
         Ok(())
     }
