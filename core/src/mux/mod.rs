@@ -133,6 +133,8 @@ pub struct Mux {
     phase: Phase,
     lanes: Vec<Lane>,
     deframer: Deframer,
+    /// Lanes to which the last read brought bytes, one bit each.
+    fresh: u64,
     /// When the segment at hand must be whole.
     read_by: Option<Instant>,
     /// When the kernel must have taken something.
@@ -190,6 +192,7 @@ impl Mux {
             phase: Phase::Running,
             lanes: Vec::new(),
             deframer: Deframer::new(),
+            fresh: 0,
             read_by: None,
             write_by: None,
             tokens: VecDeque::new(),
@@ -276,9 +279,7 @@ impl Mux {
         if self.phase != Phase::Running {
             return;
         }
-        for lane in &mut self.lanes {
-            lane.inbox.settle();
-        }
+        self.settle();
         let whole = self.deframer.whole();
         loop {
             match self.deframer.next(&mut bytes) {
@@ -298,6 +299,20 @@ impl Mux {
         }
     }
 
+    /// Lets go of the read before, where it was not taken.
+    fn settle(&mut self) {
+        while self.fresh != 0 {
+            let at = self.fresh.trailing_zeros();
+            self.fresh &= self.fresh.wrapping_sub(1);
+            let lane = usize::try_from(at)
+                .ok()
+                .and_then(|at| self.lanes.get_mut(at));
+            if let Some(lane) = lane {
+                lane.inbox.settle();
+            }
+        }
+    }
+
     /// Puts a piece into the queue of the half that it is for: the flipped one of its sender.
     fn deliver(&mut self, cx: &mut Cx<'_, Action>, piece: Piece) -> Result<(), Error> {
         let Header {
@@ -307,7 +322,8 @@ impl Mux {
             protocol,
             role: sender.flip(),
         };
-        let Some(lane) = self.lane_mut(half) else {
+        let found = self.find(half);
+        let Some((at, lane)) = found.and_then(|at| Some((at, self.lanes.get_mut(at)?))) else {
             let known = self.lanes.iter().any(|lane| lane.half.protocol == protocol);
             return Err(if known {
                 Error::InitiatorOnly {
@@ -326,6 +342,7 @@ impl Mux {
         bytes.truncate(room);
         if !bytes.is_empty() {
             lane.inbox.push(bytes);
+            self.fresh |= 1 << (at % HALVES_MAX);
             if before == 0 {
                 cx.act(Action::Ready(half));
             }
@@ -378,8 +395,8 @@ impl Mux {
         if self.pending == 0 && self.arena.capacity() > ARENA_BYTES_KEPT {
             *self.arena = BytesMut::new();
         }
-        for lane in &mut self.lanes {
-            if lane.full && lane.has_room() {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.full) {
+            if lane.has_room() {
                 lane.full = false;
                 cx.act(Action::Room(lane.half));
             }
@@ -533,6 +550,8 @@ impl Mux {
         self.lanes.iter().find(|lane| lane.half == half)
     }
 }
+
+const _: () = assert!(HALVES_MAX <= 64, "`fresh` has a bit for each half");
 
 /// Memory for batches that is kept while nothing is queued.
 const ARENA_BYTES_KEPT: usize = 1_024;

@@ -59,6 +59,8 @@ const MAP_VALUE: u64 = u64::MAX - 2;
 const CHUNKS_BYTES: u64 = u64::MAX - 3;
 /// An open text string without a length.
 const CHUNKS_TEXT: u64 = u64::MAX - 4;
+/// The byte that ends a container without a count.
+const STOP: u8 = 0xff;
 /// The highest plain count.
 const COUNT_MAX: u64 = u64::MAX - 5;
 
@@ -101,6 +103,13 @@ impl Scan {
                     return Ok(Some(self.ended(piece, rest)));
                 }
             }
+            if self.head.missing == 0 && !self.tagged {
+                let (behind, ended) = self.stride(rest);
+                rest = behind;
+                if ended {
+                    return Ok(Some(self.ended(piece, rest)));
+                }
+            }
             let head = match self.head(&mut rest) {
                 Ok(Some(head)) => head,
                 Ok(None) => break,
@@ -134,30 +143,75 @@ impl Scan {
         *self = Self::default();
     }
 
+    /// Walks on over plain items: whole heads and strings in lists and counted containers. Stops
+    /// before whatever else comes, and says what it has not walked over and whether the outermost
+    /// item ended.
+    fn stride<'a>(&mut self, mut rest: &'a [u8]) -> (&'a [u8], bool) {
+        let mut due = self.due;
+        let ended = loop {
+            if due > COUNT_MAX && due != LIST {
+                break false;
+            }
+            let Some((first, value, tail)) = whole_head(rest) else {
+                break false;
+            };
+            rest = match first >> 5 {
+                major @ (4 | 5) if value > 0 => {
+                    let count = value.saturating_mul(u64::from(major) - 3);
+                    if count > COUNT_MAX || self.around.len() >= DEPTH_MAX {
+                        break false;
+                    }
+                    let left = due.saturating_sub(u64::from(due != LIST));
+                    self.around.push(left);
+                    due = count;
+                    rest = tail;
+                    continue;
+                }
+                0 | 1 | 4 | 5 => tail,
+                2 | 3 => match usize::try_from(value).ok().and_then(|len| tail.get(len..)) {
+                    Some(behind) => behind,
+                    None => break false,
+                },
+                6 if tail.first().is_some_and(|next| *next != STOP) => {
+                    rest = tail;
+                    continue;
+                }
+                7 if first & 0x1f < 24 => tail,
+                _ => break false,
+            };
+            if due != LIST {
+                due = due.saturating_sub(1);
+                while due == 0
+                    && let Some(outer) = self.around.pop()
+                {
+                    due = outer;
+                }
+                if due == 0 {
+                    break true;
+                }
+            }
+        };
+        self.due = due;
+        (rest, ended)
+    }
+
     /// Reads one head off the front; `None` when the bytes end before it does.
     fn head(&mut self, rest: &mut &[u8]) -> Result<Option<(u8, u64)>, Flaw> {
         if self.head.missing > 0 {
             return Ok(self.late_head(rest));
         }
+        if let Some((first, value, tail)) = whole_head(rest) {
+            *rest = tail;
+            return Ok(Some((first, value)));
+        }
         let Some((&first, tail)) = rest.split_first() else {
             return Ok(None);
         };
         *rest = tail;
-        let low = first & 0x1f;
-        if low < 24 {
-            return Ok(Some((first, u64::from(low))));
-        }
-        let read = match low {
-            24 => split(tail, |b: [u8; 1]| u64::from(u8::from_be_bytes(b))),
-            25 => split(tail, |b| u64::from(u16::from_be_bytes(b))),
-            26 => split(tail, |b| u64::from(u32::from_be_bytes(b))),
-            27 => split(tail, u64::from_be_bytes),
-            31 => Some((0, tail)),
-            _ => return Err(Flaw::Malformed),
-        };
-        if let Some((value, tail)) = read {
-            *rest = tail;
-            return Ok(Some((first, value)));
+        match first & 0x1f {
+            31 => return Ok(Some((first, 0))),
+            28..31 => return Err(Flaw::Malformed),
+            _ => {}
         }
         self.head = Head {
             first,
@@ -303,6 +357,24 @@ const fn head_bytes(first: u8) -> u8 {
         27 => 9,
         _ => 1,
     }
+}
+
+/// A head that is here whole: its initial byte, its argument, what follows it. `None` for those
+/// without an argument, too.
+fn whole_head(bytes: &[u8]) -> Option<(u8, u64, &[u8])> {
+    let (&first, tail) = bytes.split_first()?;
+    let low = first & 0x1f;
+    if low < 24 {
+        return Some((first, u64::from(low), tail));
+    }
+    let (value, tail) = match low {
+        24 => split(tail, |b: [u8; 1]| u64::from(u8::from_be_bytes(b)))?,
+        25 => split(tail, |b| u64::from(u16::from_be_bytes(b)))?,
+        26 => split(tail, |b| u64::from(u32::from_be_bytes(b)))?,
+        27 => split(tail, u64::from_be_bytes)?,
+        _ => return None,
+    };
+    Some((first, value, tail))
 }
 
 fn split<const N: usize>(bytes: &[u8], value: fn([u8; N]) -> u64) -> Option<(u64, &[u8])> {

@@ -11,7 +11,7 @@ pub(crate) fn any_item() -> impl Strategy<Value = Vec<u8>> {
         (2_u8..4, 0_usize..80, any::<u8>()).prop_map(|(major, len, wide)| string(major, len, wide)),
         (2_u8..4, proptest::collection::vec(0_usize..30, 0..4)).prop_map(|(major, lens)| {
             let chunks = lens.into_iter().map(|len| string(major, len, 0));
-            endless(major, chunks.collect())
+            endless(major, &chunks.collect::<Vec<_>>())
         }),
         prop_oneof![Just(0xf4_u8), Just(0xf5), Just(0xf6), Just(0xf7)].prop_map(|byte| vec![byte]),
         any::<u32>().prop_map(|bits| [&[0xfa_u8][..], &bits.to_be_bytes()].concat()),
@@ -31,12 +31,12 @@ pub(crate) fn any_item() -> impl Strategy<Value = Vec<u8>> {
                 let count = u64::try_from(items.len()).unwrap();
                 [head(4, count, wide), items.concat()].concat()
             }),
-            list.prop_map(|items| endless(4, items)),
+            list.prop_map(|items| endless(4, &items)),
             (pairs.clone(), any::<u8>()).prop_map(|(items, wide)| {
                 let count = u64::try_from(items.len() / 2).unwrap();
                 [head(5, count, wide), items.concat()].concat()
             }),
-            pairs.prop_map(|items| endless(5, items)),
+            pairs.prop_map(|items| endless(5, &items)),
             (any::<u16>(), any::<u8>(), inner).prop_map(|(tag, wide, item)| [
                 head(6, u64::from(tag), wide),
                 item
@@ -60,10 +60,10 @@ pub(crate) fn head(major: u8, value: u64, wide: u8) -> Vec<u8> {
     let bytes = value.to_be_bytes();
     match width {
         0 => vec![first | bytes[7]],
-        1 => vec![first | 24, bytes[7]],
-        2 => [&[first | 25], &bytes[6..]].concat(),
-        3 => [&[first | 26], &bytes[4..]].concat(),
-        _ => [&[first | 27], &bytes[..]].concat(),
+        1 => vec![first | 0x18, bytes[7]],
+        2 => [&[first | 0x19], &bytes[6..]].concat(),
+        3 => [&[first | 0x1a], &bytes[4..]].concat(),
+        _ => [&[first | 0x1b], &bytes[..]].concat(),
     }
 }
 
@@ -74,7 +74,7 @@ fn string(major: u8, len: usize, wide: u8) -> Vec<u8> {
     out
 }
 
-fn endless(major: u8, parts: Vec<Vec<u8>>) -> Vec<u8> {
+fn endless(major: u8, parts: &[Vec<u8>]) -> Vec<u8> {
     [vec![major << 5 | 31], parts.concat(), vec![0xff]].concat()
 }
 
