@@ -145,6 +145,27 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
         true
     }
 
+    /// Feeds what the kernel has taken, by connection, and one turn. Connections that the node has
+    /// closed are left out.
+    pub fn feed_flushed(
+        &self,
+        flushed: impl IntoIterator<Item = (Arc<Line<S>>, u64)>,
+        todo: &mut Todo<S>,
+    ) {
+        let mut state = self.state();
+        if state.stopped {
+            return;
+        }
+        for (line, bytes) in flushed {
+            if !line.is_gone() {
+                let conn = line.conn;
+                self.step(&mut state, Event::Flushed { conn, bytes }, None, todo);
+            }
+        }
+        self.step(&mut state, Event::Turn, None, todo);
+        todo.earlier |= state.is_earlier();
+    }
+
     /// Feeds the last event of a connection (closed, or never opened) and a turn. What the node
     /// had asked to write before is still written.
     pub fn feed_last(&self, line: &Line<S>, event: Event, todo: &mut Todo<S>) {

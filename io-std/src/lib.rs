@@ -16,8 +16,12 @@ pub mod socket;
 mod app;
 mod line;
 mod options;
+#[cfg(unix)]
+mod threads;
 
 pub use app::{Application, NoApplication};
 pub use clock::Clock;
 pub use line::{Ending, Line, Outgoing, Wish};
 pub use options::{Limits, Options};
+#[cfg(unix)]
+pub use threads::{Handle, start};

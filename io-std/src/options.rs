@@ -28,6 +28,9 @@ pub struct Options {
     /// How long `shutdown` waits for [`Notice::Stopped`](samanea_core::node::Notice::Stopped)
     /// before it resets what is left. Default 5 s. Guess, not measured.
     pub shutdown_timeout: Duration,
+    /// The stack of each thread, where there are threads; the application is called on it.
+    /// Default 512 KiB, of which only what is used takes memory. Guess, not measured.
+    pub stack_bytes: usize,
     /// Notices that wait for the application, at most; more drop the oldest. Default 65,536.
     pub notices_max: usize,
     /// Sees every event and every action, in one total order. Default none.
@@ -44,6 +47,7 @@ impl Default for Options {
             backlog: 1_024,
             close_timeout: Duration::from_secs(2),
             shutdown_timeout: Duration::from_secs(5),
+            stack_bytes: 512 << 10,
             notices_max: 65_536,
             tap: None,
         }
@@ -63,6 +67,8 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// As in [`Options::shutdown_timeout`].
     pub shutdown_timeout: Duration,
+    /// As in [`Options::stack_bytes`].
+    pub stack_bytes: usize,
 }
 
 impl Options {
@@ -74,6 +80,7 @@ impl Options {
             unsent_bytes: self.unsent_bytes,
             close_timeout: self.close_timeout,
             shutdown_timeout: self.shutdown_timeout,
+            stack_bytes: self.stack_bytes,
         }
     }
 }
@@ -88,6 +95,7 @@ impl fmt::Debug for Options {
             .field("backlog", &self.backlog)
             .field("close_timeout", &self.close_timeout)
             .field("shutdown_timeout", &self.shutdown_timeout)
+            .field("stack_bytes", &self.stack_bytes)
             .field("notices_max", &self.notices_max)
             .field("tap", &self.tap.is_some())
             .finish()

@@ -105,6 +105,7 @@ cases! {
     an_end_by_the_peer_is_told_after_its_last_bytes: "an end by the peer is told after its last bytes";
     a_reset_by_the_node_reaches_the_peer: "a reset by the node reaches the peer";
     an_orderly_close_writes_what_is_queued_first: "an orderly close writes what is queued first";
+    an_orderly_close_waits_no_longer_than_its_time: "an orderly close waits no longer than its time";
     connections_are_accepted_one_for_each_request: "connections are accepted one for each request";
     what_is_not_adopted_is_reset: "what is not adopted is reset";
     a_slow_reader_holds_no_more_than_the_window: "a slow reader holds no more than the window";

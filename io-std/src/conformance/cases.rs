@@ -38,6 +38,10 @@ pub const CASES: &[(&str, Case)] = &[
     ),
     ("a reset by the node reaches the peer", reset_by_node),
     ("an orderly close writes what is queued first", orderly),
+    (
+        "an orderly close waits no longer than its time",
+        orderly_timeout,
+    ),
     ("connections are accepted one for each request", accepts),
     ("what is not adopted is reset", not_adopted),
     ("a slow reader holds no more than the window", slow_reader),
@@ -390,6 +394,30 @@ fn orderly(driver: &dyn Driver) {
     raw.read_to_end(&mut all).expect("an orderly end");
     assert!(all == expected(3_000_000), "all bytes in order");
     server.end();
+}
+
+fn orderly_timeout(driver: &dyn Driver) {
+    let options = Options {
+        close_timeout: Duration::from_millis(20),
+        ..listening()
+    };
+    let plan = Plan {
+        accepts: 1,
+        sends: 40 << 20,
+        // More than the kernel takes.
+        window_bytes: 40 << 20,
+        closes: Some(false),
+        ..Plan::default()
+    };
+    let server = Stage::with(driver, plan, Arc::new(NoApplication), options);
+    let mut raw = server.raw();
+    server.wait_for(&Seen::Offered(raw.local_addr().unwrap()));
+    // Whoever does not read is reset: `end` waits for the connection to be gone.
+    server.end();
+    let mut all = Vec::new();
+    let error = raw.read_to_end(&mut all).expect_err("no orderly end");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(all.len() < 40 << 20);
 }
 
 fn accepts(driver: &dyn Driver) {

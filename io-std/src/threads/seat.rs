@@ -1,0 +1,219 @@
+//! What the driver keeps of one connection, and writing to it without blocking.
+
+use std::{
+    io::{self, IoSlice},
+    net::Shutdown,
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, Thread},
+};
+
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use samanea_core::conn::Cause;
+use socket2::Socket;
+
+use crate::{Ending, Line, Outgoing, errors, socket};
+
+/// What the driver keeps of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Seat {
+    /// Set once it is open.
+    pub(super) socket: OnceLock<Socket>,
+    /// The thread that reads, from the moment it runs.
+    reader: OnceLock<Thread>,
+    /// Whether that thread has come to its end.
+    is_read_out: AtomicBool,
+    /// Something may be in the outbox that no writer has seen.
+    is_dirty: AtomicBool,
+    /// Somebody is about to look at the outbox, and will look again if it is dirty then.
+    is_pumping: AtomicBool,
+    writer: Mutex<Writer>,
+    /// Why nothing more can be written.
+    broken: OnceLock<Cause>,
+}
+
+/// What only one thread at a time may touch.
+#[derive(Debug, Default)]
+struct Writer {
+    queue: Outgoing,
+    /// Whether the porter has the line on its list.
+    is_with_porter: bool,
+    /// Whether our end has been closed for writing.
+    is_shut: bool,
+}
+
+/// Whether to write, or to leave it to the porter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    Write,
+    Leave,
+}
+
+/// What writing came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pumped {
+    /// Bytes that the kernel has taken.
+    pub(super) wrote: u64,
+    /// Whether the porter must take the line on its list.
+    pub(super) to_porter: bool,
+}
+
+impl Line<Seat> {
+    /// Does what the outbox says, as far as that goes without blocking. Of two that come at the
+    /// same time one does it for both.
+    pub(super) fn pump(&self, pace: Pace) -> Pumped {
+        let mut pumped = Pumped::default();
+        let Some(socket) = self.seat.socket.get() else {
+            return pumped; // Not open yet; who opens it pumps.
+        };
+        self.seat.is_dirty.store(true, Ordering::SeqCst);
+        while self.seat.is_dirty.load(Ordering::SeqCst) {
+            if self.seat.is_pumping.swap(true, Ordering::SeqCst) {
+                break; // Who is at it looks again.
+            }
+            while self.seat.is_dirty.swap(false, Ordering::SeqCst) {
+                self.pump_once(socket, &mut self.seat.writer(), pace, &mut pumped);
+            }
+            self.seat.is_pumping.store(false, Ordering::SeqCst);
+        }
+        pumped
+    }
+
+    fn pump_once(&self, socket: &Socket, writer: &mut Writer, pace: Pace, pumped: &mut Pumped) {
+        let wish = self.take(&mut writer.queue);
+        match wish.ending {
+            Some(Ending::Reset) => {
+                writer.queue.clear();
+                socket::reset_on_close(socket);
+                self.interrupt(socket);
+                return;
+            }
+            None | Some(Ending::Flush) => {}
+        }
+        if pace == Pace::Write && self.broken().is_none() {
+            match write_all(socket, &mut writer.queue) {
+                (wrote, Ok(())) => pumped.wrote += wrote,
+                (wrote, Err(error)) => {
+                    pumped.wrote += wrote;
+                    self.seat.broken.get_or_init(|| errors::cause(&error));
+                    // The reader takes what the peer said before, then finds this end.
+                    self.interrupt(socket);
+                }
+            }
+        }
+        if self.broken().is_some() {
+            writer.queue.clear();
+        }
+        let is_flushing = wish.ending == Some(Ending::Flush);
+        if is_flushing && writer.queue.is_empty() && !writer.is_shut {
+            writer.is_shut = true;
+            // Fails when the peer is gone, which the reader learns.
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+        let has_more = !writer.queue.is_empty() || is_flushing;
+        if has_more && !writer.is_with_porter {
+            writer.is_with_porter = true;
+            pumped.to_porter = true;
+        }
+        self.wake_reader();
+    }
+
+    /// Wakes the reader where it waits for bytes: it finds the end of the stream. The peer is
+    /// told nothing.
+    fn interrupt(&self, socket: &Socket) {
+        // Fails when the connection is gone, and then the reader has learnt it.
+        let _ = socket.shutdown(Shutdown::Read);
+        self.wake_reader();
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.seat.reader.get() {
+            reader.unpark();
+        }
+    }
+
+    /// For the porter: whether the line can leave its list; then it has left it.
+    pub(super) fn try_leave_porter(&self) -> bool {
+        let mut writer = self.seat.writer();
+        let can_leave = match self.wish().ending {
+            Some(Ending::Reset) => true,
+            Some(Ending::Flush) => writer.queue.is_empty() && self.seat.is_read_out(),
+            None => writer.queue.is_empty(),
+        };
+        writer.is_with_porter = !can_leave;
+        can_leave
+    }
+
+    /// For the porter: whether bytes wait for the kernel.
+    pub(super) fn is_full(&self) -> bool {
+        !self.seat.writer().queue.is_empty()
+    }
+
+    /// For the porter: time is up for an orderly end.
+    pub(super) fn give_up(&self) {
+        if let Some(socket) = self.seat.socket.get() {
+            self.seat.writer().queue.clear();
+            socket::reset_on_close(socket);
+            self.interrupt(socket);
+        }
+    }
+
+    /// For the reader: waits until it may read, or must end.
+    pub(super) fn wait_to_read(&self) {
+        self.seat.reader.get_or_init(thread::current);
+        loop {
+            let wish = self.wish();
+            if wish.reading || wish.ending.is_some() || self.broken().is_some() {
+                return;
+            }
+            thread::park();
+        }
+    }
+
+    /// Why writing failed, if it did.
+    pub(super) fn broken(&self) -> Option<Cause> {
+        self.seat.broken.get().copied()
+    }
+
+    /// For the reader: nothing more will be read.
+    pub(super) fn read_out(&self) {
+        self.seat.is_read_out.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Seat {
+    fn is_read_out(&self) -> bool {
+        self.is_read_out.load(Ordering::SeqCst)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes until the queue is empty or the kernel takes no more.
+fn write_all(socket: &Socket, queue: &mut Outgoing) -> (u64, io::Result<()>) {
+    let mut all = 0;
+    while !queue.is_empty() {
+        let wrote = queue.write_with(
+            |slices| write_now(socket, slices),
+            |wrote| *wrote.as_ref().unwrap_or(&0),
+        );
+        match wrote {
+            Ok(0) => return (all, Err(io::ErrorKind::WriteZero.into())),
+            Ok(bytes) => all += bytes as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return (all, Err(error)),
+        }
+    }
+    (all, Ok(()))
+}
+
+/// One vectored write that does not block, on a socket whose reads do.
+fn write_now(socket: &Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut nothing = SendAncillaryBuffer::default();
+    Ok(sendmsg(socket, slices, &mut nothing, SendFlags::DONTWAIT)?)
+}

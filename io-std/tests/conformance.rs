@@ -1,0 +1,97 @@
+//! The driver passes the cases of every driver.
+#![cfg(unix)]
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use samanea_core::{
+    base::Ticket,
+    chain::Answer,
+    node::{Command, Node},
+};
+use samanea_std::{
+    Application, Handle, Options,
+    conformance::{CASES, Driver, PATIENCE, Running, Script, run},
+};
+
+struct Threads;
+
+struct Live(Handle<Script>);
+
+impl Driver for Threads {
+    fn start(
+        &self,
+        node: Node<Script>,
+        app: Arc<dyn Application>,
+        options: Options,
+    ) -> io::Result<Box<dyn Running>> {
+        Ok(Box::new(Live(samanea_std::start(node, app, options)?)))
+    }
+}
+
+impl Running for Live {
+    fn command(&self, command: Command) {
+        self.0.command(command);
+    }
+
+    fn answer(&self, ticket: Ticket, answer: Answer) {
+        self.0.answer(ticket, answer);
+    }
+
+    fn listening(&self) -> Vec<SocketAddr> {
+        self.0.listening().to_vec()
+    }
+
+    fn with(&self, look: &mut dyn FnMut(&Script)) {
+        self.0.with(|node| look(node.machine()));
+    }
+
+    fn shutdown(&self) {
+        self.0.shutdown();
+    }
+
+    fn wait(&self) -> bool {
+        self.0.wait_for(PATIENCE)
+    }
+}
+
+macro_rules! cases {
+    ($($test:ident: $name:literal;)*) => {
+        $(#[test]
+        fn $test() {
+            run($name, &Threads);
+        })*
+
+        #[test]
+        fn no_case_is_left_out() {
+            let here: &[&str] = &[$($name),*];
+            let all: Vec<&str> = CASES.iter().map(|(name, _)| *name).collect();
+            assert_eq!(here, all);
+        }
+    };
+}
+
+cases! {
+    ten_megabytes_come_back_byte_by_byte: "ten megabytes come back byte by byte";
+    many_connections_at_once_come_back_byte_by_byte: "many connections at once come back byte by byte";
+    a_window_of_one_byte_never_starves: "a window of one byte never starves";
+    thousands_of_pieces_in_one_write_arrive_in_order: "thousands of pieces in one write arrive in order";
+    a_refused_dial_is_a_failed_connection: "a refused dial is a failed connection";
+    a_dial_leaves_from_the_address_to_bind: "a dial leaves from the address to bind";
+    a_dial_that_is_given_up_tells_nothing: "a dial that is given up tells nothing";
+    a_reset_by_the_peer_is_told: "a reset by the peer is told";
+    an_end_by_the_peer_is_told_after_its_last_bytes: "an end by the peer is told after its last bytes";
+    a_reset_by_the_node_reaches_the_peer: "a reset by the node reaches the peer";
+    an_orderly_close_writes_what_is_queued_first: "an orderly close writes what is queued first";
+    an_orderly_close_waits_no_longer_than_its_time: "an orderly close waits no longer than its time";
+    connections_are_accepted_one_for_each_request: "connections are accepted one for each request";
+    what_is_not_adopted_is_reset: "what is not adopted is reset";
+    a_slow_reader_holds_no_more_than_the_window: "a slow reader holds no more than the window";
+    pausing_reads_pushes_back_on_the_peer: "pausing reads pushes back on the peer";
+    a_tick_comes_when_the_deadline_has_come: "a tick comes when the deadline has come";
+    a_deadline_that_moves_earlier_wakes_the_clock: "a deadline that moves earlier wakes the clock";
+    questions_are_answered_at_once_or_later: "questions are answered at once or later";
+    notices_arrive_in_order: "notices arrive in order";
+    the_tap_sees_events_and_actions_in_one_order: "the tap sees events and actions in one order";
+    shutdown_leaves_nothing_behind: "shutdown leaves nothing behind";
+    shutdown_ends_a_node_that_does_not_stop_by_itself: "shutdown ends a node that does not stop by itself";
+}
