@@ -72,7 +72,7 @@ struct Listener {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four facts that do not depend on each other"
+    reason = "facts that do not depend on each other"
 )]
 struct Entry {
     remote: SocketAddr,
@@ -81,6 +81,7 @@ struct Entry {
     conn: Option<Box<Connection>>,
     following: bool,
     dirty: bool,
+    touched: bool,
     peer_sharing: bool,
     own_version: bool,
 }
@@ -92,6 +93,8 @@ struct Work {
     orders: VecDeque<(Serial, Order)>,
     conn_acts: Vec<conn::Action>,
     chain_acts: Vec<chain::Action>,
+    /// Connections whose deadline may have moved.
+    touched: Vec<Serial>,
 }
 
 /// Listening sockets at most, inclusive.
@@ -208,7 +211,11 @@ impl Engine {
             return self.count_stale();
         };
         let work = &mut *self.work;
-        let turn = event == conn::Event::Turn;
+        let turn = matches!(event, conn::Event::Turn);
+        if !entry.touched {
+            entry.touched = true;
+            work.touched.push(serial);
+        }
         conn.step(&mut cx.child(&mut work.conn_acts), event);
         for action in work.conn_acts.drain(..) {
             match action {
@@ -229,12 +236,15 @@ impl Engine {
         }
     }
 
-    fn refresh(&mut self, serial: Serial) {
-        let at = self
-            .conns
-            .get(&serial)
-            .and_then(|e| e.conn.as_ref()?.next_deadline());
-        self.deadlines.set(Timer::Conn(serial), at);
+    /// Deadlines of all connections that took an event since the last time.
+    fn refresh(&mut self) {
+        while let Some(serial) = self.work.touched.pop() {
+            if let Some(entry) = self.conns.get_mut(&serial) {
+                entry.touched = false;
+                let at = entry.conn.as_ref().and_then(|conn| conn.next_deadline());
+                self.deadlines.set(Timer::Conn(serial), at);
+            }
+        }
     }
 
     /// Works until nothing is left: facts first, then one order, in order of arrival.
@@ -244,11 +254,11 @@ impl Engine {
                 self.fact(cx, serial, fact);
             } else if let Some((serial, order)) = self.work.orders.pop_front() {
                 self.feed(cx, serial, conn::Event::Order(order));
-                self.refresh(serial);
             } else {
                 break;
             }
         }
+        self.refresh();
         self.deadlines.set(Timer::Chain, self.chain.next_deadline());
         self.deadlines.set(Timer::Peers, self.peers.next_deadline());
         if self.stopping == Stopping::Asked && self.conns.is_empty() {
@@ -517,7 +527,6 @@ impl Engine {
                 match timer {
                     Timer::Conn(conn) => {
                         self.feed(cx, conn, conn::Event::Tick);
-                        self.refresh(conn);
                     }
                     Timer::Peers => self.dial(cx),
                     Timer::Chain => self.chain_step(cx, chain::Event::Tick),
@@ -533,7 +542,6 @@ impl Engine {
             if let Some(entry) = self.conns.get_mut(&conn) {
                 entry.dirty = false;
                 self.feed(cx, conn, conn::Event::Turn);
-                self.refresh(conn);
             }
         }
         if self.dirty.is_empty() {
@@ -555,6 +563,7 @@ impl Entry {
             conn: None,
             following: false,
             dirty: false,
+            touched: false,
             peer_sharing: false,
             own_version: false,
         }
@@ -598,16 +607,13 @@ impl Machine for Engine {
             }
             Event::Connected { conn, local: _ } => {
                 self.connect(cx, conn);
-                self.refresh(conn);
             }
             Event::ConnectFailed { conn, cause } => self.connect_failed(cx, conn, cause),
             Event::Received { conn, bytes } => {
                 self.feed(cx, conn, conn::Event::Received(bytes));
-                self.refresh(conn);
             }
             Event::Flushed { conn, bytes } => {
                 self.feed(cx, conn, conn::Event::Flushed(bytes));
-                self.refresh(conn);
             }
             Event::Closed { conn, cause } => {
                 self.feed(cx, conn, conn::Event::Closed(cause));
