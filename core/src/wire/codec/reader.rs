@@ -9,7 +9,10 @@ use minicbor::{
 use smallvec::SmallVec;
 
 use super::DecodeError;
-use crate::base::{Hash32, Kind, Point, Spec, State, Tip};
+use crate::{
+    base::{Hash32, Kind, Point, Spec, State, Tip},
+    wire::scan::DEPTH_MAX,
+};
 
 /// Which heads a list may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +46,6 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Indefinite containers inside one another that [`Reader::skip`] follows, inclusive.
-    pub const DEPTH_MAX: usize = 64;
-
     /// At the first byte.
     #[inline]
     pub fn new(whole: &'a Bytes) -> Self {
@@ -288,8 +288,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Passes over one well-formed item of any kind. Definite containers may nest without end,
-    /// indefinite ones at most [`Reader::DEPTH_MAX`] deep.
+    /// Passes over one well-formed item of any kind. Definite containers directly inside definite
+    /// ones count as one; of all others at most [`DEPTH_MAX`] may be open.
     pub fn skip(&mut self) -> Result<(), DecodeError> {
         let mut open: SmallVec<[Open; 8]> = SmallVec::new();
         open.push(Open::Definite(1));
@@ -325,7 +325,7 @@ impl<'a> Reader<'a> {
                 },
                 inner => open.push(inner),
             }
-            if open.len() > Self::DEPTH_MAX * 2 {
+            if open.len() > DEPTH_MAX {
                 return Err(DecodeError::Depth);
             }
         }

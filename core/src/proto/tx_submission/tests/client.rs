@@ -35,8 +35,10 @@ fn asked(blocking: bool, acked: u16, wanted: u16) -> Vec<Action<Fact>> {
     })]
 }
 
-/// Each row: announced ids, the request, what it is.
-const CHECKS: [(u8, (bool, u16, u16), Option<Violation>); 22] = [
+/// Announced ids, whether the request blocks, what it acknowledges and wants, what it is.
+type Check = (u8, (bool, u16, u16), Option<Violation>);
+
+const CHECKS: [Check; 22] = [
     (0, (true, 0, 1), None),
     (0, (true, 0, 10), None),
     (3, (true, 3, 10), None),

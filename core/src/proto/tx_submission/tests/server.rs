@@ -367,7 +367,9 @@ quickcheck! {
     fn any_series_of_events_keeps_the_invariants(events: Vec<(u8, Vec<u8>)>) -> bool {
         let mut rig = asking();
         for (what, mut numbers) in events {
-            numbers.iter_mut().for_each(|n| *n %= 8);
+            for n in &mut numbers {
+                *n %= 8;
+            }
             numbers.truncate(4);
             let message = match what % 4 {
                 0 => Message::ReplyTxIds(sized(&numbers)),
