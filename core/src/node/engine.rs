@@ -72,7 +72,7 @@ struct Listener {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "facts that do not depend on each other"
+    reason = "four facts that do not depend on each other"
 )]
 struct Entry {
     remote: SocketAddr,
@@ -81,7 +81,6 @@ struct Entry {
     conn: Option<Box<Connection>>,
     following: bool,
     dirty: bool,
-    touched: bool,
     peer_sharing: bool,
     own_version: bool,
 }
@@ -93,8 +92,6 @@ struct Work {
     orders: VecDeque<(Serial, Order)>,
     conn_acts: Vec<conn::Action>,
     chain_acts: Vec<chain::Action>,
-    /// Connections whose deadline may have moved.
-    touched: Vec<Serial>,
 }
 
 /// Listening sockets at most, inclusive.
@@ -195,6 +192,7 @@ impl Engine {
         if entry.conn.is_none() {
             entry.conn = Some(Box::new(Connection::new(serial, entry.role, &self.profile)));
             self.feed(cx, serial, conn::Event::Start);
+            self.refresh(serial);
         }
     }
 
@@ -211,11 +209,7 @@ impl Engine {
             return self.count_stale();
         };
         let work = &mut *self.work;
-        let turn = matches!(event, conn::Event::Turn);
-        if !entry.touched {
-            entry.touched = true;
-            work.touched.push(serial);
-        }
+        let turn = event == conn::Event::Turn;
         conn.step(&mut cx.child(&mut work.conn_acts), event);
         for action in work.conn_acts.drain(..) {
             match action {
@@ -236,15 +230,12 @@ impl Engine {
         }
     }
 
-    /// Deadlines of all connections that took an event since the last time.
-    fn refresh(&mut self) {
-        while let Some(serial) = self.work.touched.pop() {
-            if let Some(entry) = self.conns.get_mut(&serial) {
-                entry.touched = false;
-                let at = entry.conn.as_ref().and_then(|conn| conn.next_deadline());
-                self.deadlines.set(Timer::Conn(serial), at);
-            }
-        }
+    fn refresh(&mut self, serial: Serial) {
+        let at = self
+            .conns
+            .get(&serial)
+            .and_then(|e| e.conn.as_ref()?.next_deadline());
+        self.deadlines.set(Timer::Conn(serial), at);
     }
 
     /// Works until nothing is left: facts first, then one order, in order of arrival.
@@ -254,11 +245,11 @@ impl Engine {
                 self.fact(cx, serial, fact);
             } else if let Some((serial, order)) = self.work.orders.pop_front() {
                 self.feed(cx, serial, conn::Event::Order(order));
+                self.refresh(serial);
             } else {
                 break;
             }
         }
-        self.refresh();
         self.deadlines.set(Timer::Chain, self.chain.next_deadline());
         self.deadlines.set(Timer::Peers, self.peers.next_deadline());
         if self.stopping == Stopping::Asked && self.conns.is_empty() {
@@ -527,6 +518,7 @@ impl Engine {
                 match timer {
                     Timer::Conn(conn) => {
                         self.feed(cx, conn, conn::Event::Tick);
+                        self.refresh(conn);
                     }
                     Timer::Peers => self.dial(cx),
                     Timer::Chain => self.chain_step(cx, chain::Event::Tick),
@@ -542,6 +534,7 @@ impl Engine {
             if let Some(entry) = self.conns.get_mut(&conn) {
                 entry.dirty = false;
                 self.feed(cx, conn, conn::Event::Turn);
+                self.refresh(conn);
             }
         }
         if self.dirty.is_empty() {
@@ -563,7 +556,6 @@ impl Entry {
             conn: None,
             following: false,
             dirty: false,
-            touched: false,
             peer_sharing: false,
             own_version: false,
         }
@@ -611,9 +603,11 @@ impl Machine for Engine {
             Event::ConnectFailed { conn, cause } => self.connect_failed(cx, conn, cause),
             Event::Received { conn, bytes } => {
                 self.feed(cx, conn, conn::Event::Received(bytes));
+                self.refresh(conn);
             }
             Event::Flushed { conn, bytes } => {
                 self.feed(cx, conn, conn::Event::Flushed(bytes));
+                self.refresh(conn);
             }
             Event::Closed { conn, cause } => {
                 self.feed(cx, conn, conn::Event::Closed(cause));
