@@ -89,6 +89,12 @@ fn segment(choice: &mut dyn Choice, mode: u32, out: &mut BytesMut) {
     out.extend_from_slice(&payload);
 }
 
+/// One message that begins something, whole.
+pub fn message(choice: &mut dyn Choice) -> Bytes {
+    let message = pick(choice, 2, MESSAGES).copied().unwrap_or_default();
+    Bytes::from_static(message)
+}
+
 fn pick<'a, T>(choice: &mut dyn Choice, of: u64, from: &'a [T]) -> Option<&'a T> {
     let n = u32::try_from(from.len()).unwrap_or(0);
     from.get(usize::try_from(choice.below(site::SESSION, of, n)).unwrap_or(0))

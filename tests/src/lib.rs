@@ -4,8 +4,10 @@
 //! clocks, where sequences of events come from, and where the bodies of the fuzz targets live so
 //! that they compile and replay with the ordinary tests.
 
+pub mod engines;
 pub mod fuzz_bodies;
 pub mod hostile;
+pub mod speak;
 pub mod tape;
 pub mod toy;
 pub mod world;

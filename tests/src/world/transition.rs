@@ -11,7 +11,7 @@ use samanea_core::{
 };
 
 use super::{
-    Broken, Subject, World, address,
+    Breach, Broken, Subject, World, address,
     link::{LinkId, Piece, Side, Spoil},
     stranger,
 };
@@ -354,15 +354,34 @@ impl<M: Subject> World<M> {
         Ok(())
     }
 
-    /// Passes time until all hosts have the same tip, which is not the empty chain; how long it
-    /// took.
-    pub fn settle(&mut self, within: Duration) -> Result<Option<Duration>, Broken> {
+    /// Passes time until all hosts have this tip; how long it took.
+    pub fn settle_at(&mut self, tip: Tip, within: Duration) -> Result<Option<Duration>, Broken> {
         let from: Instant = self.now();
-        let settled = self.run_to(from.after(within), |world| {
-            let tips = world.tips();
-            tips.first()
-                .is_some_and(|first| !first.is_empty() && tips.iter().all(|tip| tip == first))
-        })?;
+        let settled = self.run_to(from.after(within), |world| world.all_at(tip))?;
         Ok(settled.then(|| self.now().since(from)))
+    }
+
+    /// The complaint that hosts have not come to this tip.
+    pub fn unmet(&self, tip: Tip, within: Duration) -> Broken {
+        let behind: Vec<_> = self
+            .hosts()
+            .iter()
+            .enumerate()
+            .filter(|(_, host)| host.application.tip != tip)
+            .map(|(at, host)| format!("{at} at {} blocks", host.application.tip.len()))
+            .collect();
+        let text = format!(
+            "no common tip of {} blocks within {within:?}: host {}",
+            tip.len(),
+            behind.join(", ")
+        );
+        self.broken(0, Breach::Unmet(text))
+    }
+
+    /// Every host is told to keep the one before it.
+    pub fn join_line(&mut self) {
+        for at in 1..self.hosts().len() {
+            self.command(at, Command::AddPeer(address(at - 1)));
+        }
     }
 }

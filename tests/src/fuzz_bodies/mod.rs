@@ -1,0 +1,61 @@
+//! The bodies of the fuzz targets, as plain functions of bytes.
+//!
+//! A body returns when all is well and panics at the first broken law, so that libFuzzer, the
+//! replay of committed inputs and property tests call the very same code. Bytes that have no
+//! meaning are a short run, never an error.
+
+mod facing;
+mod frame;
+mod handshake;
+mod messages;
+mod mux;
+mod node;
+mod reassembly;
+mod session;
+
+use samanea_core::base::Violated;
+
+pub use frame::frame;
+pub use handshake::handshake;
+pub use messages::messages;
+pub use mux::mux;
+pub use node::node;
+pub use reassembly::reassembly;
+pub use session::session;
+
+/// A body and the name of its target.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const ALL: &[Body] = &[
+    ("frame", frame),
+    ("reassembly", reassembly),
+    ("messages", messages),
+    ("handshake", handshake),
+    ("session", session),
+    ("mux", mux),
+    ("node", node),
+];
+
+/// Panics when an invariant does not hold.
+#[track_caller]
+fn holds(verdict: Result<(), Violated>) {
+    if let Err(violated) = verdict {
+        panic!("{violated}");
+    }
+}
+
+/// Cuts `bytes` into pieces whose lengths come in turn from `lengths`, each at least 1.
+fn pieces<'a>(bytes: &'a [u8], lengths: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = bytes;
+    let mut lengths = lengths.iter().cycle();
+    core::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let len = usize::from(*lengths.next().unwrap_or(&255)).max(1);
+        let (now, later) = rest.split_at(len.min(rest.len()));
+        rest = later;
+        Some(now)
+    })
+}
