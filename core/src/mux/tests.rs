@@ -463,6 +463,36 @@ fn the_end_of_the_stream_is_fatal_at_once_only_inside_a_segment() {
     assert_eq!(b.step(Event::Eof), []);
 }
 
+#[cfg(feature = "tape")]
+#[test]
+fn a_snapshot_half_way_changes_nothing() {
+    let mut a = Bench::new(&Config::default(), &[CLIENT, SERVER], 100);
+    a.send(CLIENT, &[1, 2, 3], Bytes::from(vec![4; 700_000]));
+    a.turn();
+    a.received(&[&segment(CLIENT, &[5; 9]), &segment(SERVER, &[6; 9])[..12]].concat());
+    let bytes = postcard::to_allocvec(&a.mux).unwrap();
+    let mut b = Bench {
+        mux: postcard::from_bytes(&bytes).unwrap(),
+        now: a.now,
+    };
+    assert_eq!(a.mux, b.mux);
+    for event in [Event::Flushed(400_000), Event::Turn, Event::Eof] {
+        assert_eq!(a.step(event.clone()), b.step(event));
+    }
+    assert_eq!(
+        (a.taken(SERVER), a.taken(CLIENT)),
+        (b.taken(SERVER), b.taken(CLIENT))
+    );
+}
+
+#[test]
+fn an_idle_multiplexer_is_small() {
+    let lane = size_of::<Lane>();
+    assert!(size_of::<Mux>() <= 400, "{}", size_of::<Mux>());
+    assert!(lane <= 176, "{lane}");
+    assert!(size_of::<crate::wire::reassembly::Reassembly>() <= 224);
+}
+
 #[test]
 fn the_known_maxima_are_a_tenth_over_their_base() {
     let max = |number| ingress_bytes_max(ProtocolId(number));
@@ -472,6 +502,30 @@ fn the_known_maxima_are_a_tenth_over_their_base() {
     assert_eq!((max(8), max(10)), (Some(1_280 + 128), Some(4 * 1_440)));
     assert_eq!((max(16), max(17)), (Some(220_000), Some(55_000)));
     assert_eq!(max(5), None);
+}
+
+/// Anything at all, at any time.
+fn hostile() -> impl Strategy<Value = Event> {
+    let lens = proptest::collection::vec((0_usize..5, 0_usize..80), 1..4);
+    prop_oneof![
+        4 => lens.prop_map(|lens| {
+            let senders = [CLIENT, CLIENT, half(3, Role::Responder), SERVER, half(9, Role::Initiator)];
+            let wire = lens.into_iter().map(|(at, len)| segment(senders[at], &vec![0; len]));
+            Event::Received(Bytes::from(wire.collect::<Vec<_>>().concat()))
+        }),
+        2 => proptest::collection::vec(any::<u8>(), 0..20)
+            .prop_map(|bytes| Event::Received(Bytes::from(bytes))),
+        3 => (0_usize..4, 0_usize..3_000, 0_usize..9_000).prop_map(|(at, head, body)| Event::Send {
+            half: HALVES[at],
+            message: Encoded { head: Bytes::from(vec![1; head]), body: Bytes::from(vec![2; body]) },
+        }),
+        3 => Just(Event::Turn),
+        2 => (0_usize..30_000).prop_map(Event::Flushed),
+        1 => Just(Event::Flushed(usize::MAX)),
+        1 => Just(Event::Eof),
+        1 => Just(Event::Stop),
+        4 => Just(Event::Tick),
+    ]
 }
 
 /// What happens on one of two joined ends.
@@ -585,6 +639,36 @@ fn carry(from: &mut End, to: &mut End, len: usize) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes, the invariants hold, ticks fire what is due and nothing else, an early tick
+    /// changes nothing, and the end is said once and last.
+    #[test]
+    fn nothing_follows_the_end_whatever_comes(
+        events in proptest::collection::vec((hostile(), 0_u64..4_000), 1..80),
+    ) {
+        let config = Config { window_bytes: 20_000, ..Config::default() };
+        let mut bench = Bench::new(&config, &[SERVER, half(3, Role::Initiator)], 100);
+        let mut ended = false;
+        for (event, later_ms) in events {
+            bench.now = bench.now.after(Duration::from_millis(later_ms));
+            let due = bench.mux.next_deadline().is_some_and(|at| at <= bench.now);
+            let early = (event == Event::Tick && !due).then(|| bench.mux.clone());
+            let out = bench.step(event);
+            prop_assert!(!ended || out.is_empty());
+            if let Some(before) = early {
+                prop_assert!(out.is_empty() && before == bench.mux);
+            }
+            for action in out {
+                prop_assert!(!ended, "the end is the last");
+                ended = matches!(action, Action::Failed(_) | Action::Drained { .. });
+            }
+            prop_assert_eq!(bench.mux.has_ended(), ended);
+        }
+        bench.now = Instant::FAR;
+        let last = bench.step(Event::Tick);
+        prop_assert!(last.len() <= 1);
+        prop_assert_eq!(bench.mux.next_deadline(), None);
+    }
 
     /// Whatever two joined ends do, every byte arrives once, in order, at the right half.
     #[test]
