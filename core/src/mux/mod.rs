@@ -11,6 +11,40 @@
 //! and the end. The bytes themselves are fetched with [`Mux::take`], because a half may take them
 //! later than they come.
 //!
+//! ```
+//! use bytes::Bytes;
+//! use samanea_core::{
+//!     base::{Cx, First, Instant, Machine as _, NoRules, ProtocolId, Role},
+//!     mux::{Action, Config, Event, HalfId, Mux, ingress_bytes_max},
+//!     wire::Encoded,
+//! };
+//!
+//! let (mut dialer, mut listener) = (Mux::new(&Config::default()), Mux::new(&Config::default()));
+//! let protocol = ProtocolId::KEEP_ALIVE;
+//! let asks = HalfId { protocol, role: Role::Initiator };
+//! let answers = HalfId { protocol, role: Role::Responder };
+//! let max = ingress_bytes_max(protocol).unwrap_or(0);
+//! dialer.register(asks, max);
+//! listener.register(answers, max);
+//!
+//! let mut step = |mux: &mut Mux, event| {
+//!     let (mut choice, mut actions) = (First, Vec::new());
+//!     mux.step(&mut Cx::new(Instant::ZERO, &mut choice, &NoRules, &mut actions), event);
+//!     actions
+//! };
+//! let message = Encoded { head: Bytes::from_static(&[0x82, 0x00, 0x07]), body: Bytes::new() };
+//! step(&mut dialer, Event::Send { half: asks, message });
+//! for action in step(&mut dialer, Event::Turn) {
+//!     let Action::Write(batch) = action else { continue };
+//!     for part in batch {
+//!         step(&mut dialer, Event::Flushed(part.len()));
+//!         let said = step(&mut listener, Event::Received(part));
+//!         assert_eq!(said, [Action::Ready(answers)]);
+//!     }
+//! }
+//! assert!(listener.take(answers).eq([Bytes::from_static(&[0x82, 0x00, 0x07])]));
+//! ```
+//!
 //! Segments are cut only in [`Event::Turn`] and only while the bytes handed out and not flushed
 //! stay within the window. Each half with bytes queued has one token in a queue; a turn of the
 //! token is one segment. Ingress never waits: a queue over its maximum ends the connection.

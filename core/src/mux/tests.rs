@@ -490,7 +490,7 @@ fn an_idle_multiplexer_is_small() {
     let lane = size_of::<Lane>();
     assert!(size_of::<Mux>() <= 400, "{}", size_of::<Mux>());
     assert!(lane <= 176, "{lane}");
-    assert!(size_of::<crate::wire::reassembly::Reassembly>() <= 224);
+    assert!(size_of::<crate::wire::reassembly::Reassembly>() <= 80);
 }
 
 #[test]

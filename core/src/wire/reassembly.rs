@@ -14,9 +14,10 @@
 //! [`next`](Reassembly::next).
 //!
 //! Invariants: 1. `len` is the sum of all parts; 2. later pieces only behind a first one, and none
-//! empty; 3. a scan in progress has seen exactly the collected bytes.
+//! empty; 3. a message in progress has a byte at
+//! least, and its scan has seen exactly those collected.
 
-use alloc::collections::VecDeque;
+use alloc::{boxed::Box, collections::VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
@@ -26,6 +27,9 @@ use crate::base::{Violated, violated};
 /// A buffer for a message of known length is reserved up to here at once; beyond, it grows with
 /// the bytes that came, so that a length alone costs nothing. Covers today's blocks.
 const RESERVE_BYTES_MAX: usize = 128 << 10;
+
+/// The major type of every message.
+const ARRAY: u8 = 4;
 
 /// Why the next message cannot be had; the peer's fault, and the stream has no meaning any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -44,19 +48,39 @@ pub enum Error {
 }
 
 /// The bytes of one stream on their way to messages.
+///
+/// ```
+/// use bytes::Bytes;
+/// use samanea_core::wire::reassembly::{Error, Reassembly};
+///
+/// let mut stream = Reassembly::new();
+/// stream.push(Bytes::from_static(&[0x81, 0x00, 0x82, 0x01])); // one message and a half
+/// assert_eq!(stream.next(100), Ok(Some(Bytes::from_static(&[0x81, 0x00]))));
+/// assert_eq!(stream.next(100), Ok(None));
+/// stream.push(Bytes::from_static(&[0x02]));
+/// assert_eq!(stream.next(2), Err(Error::TooLarge { max: 2 }));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reassembly {
-    /// The first bytes of the message in progress; empty between messages.
-    collected: BytesMut,
-    /// Where the walk over the message in progress stands: at the end of `collected`.
-    scan: Scan,
-    /// What follows `collected`.
+    /// The message in progress, `None` between messages.
+    partial: Option<Box<Partial>>,
+    /// What follows.
     first: Bytes,
     /// What follows `first`.
     later: VecDeque<Bytes>,
     /// Bytes of all that.
     len: usize,
+}
+
+/// The beginning of a message that goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Partial {
+    /// Its first bytes, at least one.
+    collected: BytesMut,
+    /// Where the walk over it stands: at the end of `collected`.
+    scan: Scan,
 }
 
 impl Reassembly {
@@ -89,26 +113,6 @@ impl Reassembly {
         self.walk(limit).inspect_err(|_| *self = Self::default())
     }
 
-    fn walk(&mut self, limit: usize) -> Result<Option<Bytes>, Error> {
-        while let Some(&first) = self.first.first() {
-            if self.collected.is_empty() && first >> 5 != 4 {
-                let at = DecodeError::Unexpected { at: 0 };
-                return Err(Error::Malformed(at));
-            }
-            let room = limit.saturating_sub(self.collected.len());
-            let window = self.first.get(..room).unwrap_or(&self.first);
-            if let Some(len) = self.scan.feed(window).map_err(Error::Malformed)? {
-                return Ok(Some(self.complete(len)));
-            }
-            let least = usize::try_from(self.scan.least()).unwrap_or(usize::MAX);
-            if least > limit {
-                return Err(Error::TooLarge { max: limit });
-            }
-            self.collect(least);
-        }
-        Ok(None)
-    }
-
     /// Bytes held that no [`next`](Self::next) has returned yet.
     pub const fn len(&self) -> usize {
         self.len
@@ -120,18 +124,19 @@ impl Reassembly {
     }
 
     /// Whether a message has begun and not come whole, as far as [`next`](Self::next) has looked.
-    pub fn is_inside(&self) -> bool {
-        !self.collected.is_empty()
+    pub const fn is_inside(&self) -> bool {
+        self.partial.is_some()
     }
 
     /// Takes all bytes that were not returned, in order, and starts anew. For the bytes behind the
     /// last message of an instance, which belong to the next instance.
     pub fn take_rest(&mut self) -> Bytes {
         let all = core::mem::take(self);
-        if all.collected.is_empty() && all.later.is_empty() {
-            return all.first;
-        }
-        let mut rest = all.collected;
+        let mut rest = match all.partial {
+            Some(partial) => partial.collected,
+            None if all.later.is_empty() => return all.first,
+            None => BytesMut::new(),
+        };
         rest.reserve(all.len.saturating_sub(rest.len()));
         rest.extend_from_slice(&all.first);
         for piece in &all.later {
@@ -144,38 +149,78 @@ impl Reassembly {
     pub fn check_invariants(&self) -> Result<(), Violated> {
         let name = "reassembly";
         let later: usize = self.later.iter().map(Bytes::len).sum();
-        let sum = self.collected.len() + self.first.len() + later;
+        let collected = self.partial.as_ref().map_or(0, |part| part.collected.len());
+        let sum = collected + self.first.len() + later;
         violated(sum == self.len, name, 1, "len is the sum of all parts")?;
         let gapless = self.later.iter().all(|piece| !piece.is_empty())
             && (self.later.is_empty() || !self.first.is_empty());
         violated(gapless, name, 2, "later pieces behind a first, none empty")?;
-        let seen = usize::try_from(self.scan.seen()) == Ok(self.collected.len());
-        violated(seen, name, 3, "the scan has seen the collected bytes")
+        let seen = self
+            .partial
+            .as_ref()
+            .is_none_or(|part| collected > 0 && usize::try_from(part.scan.seen()) == Ok(collected));
+        violated(seen, name, 3, "a scan has seen the collected bytes")
     }
 
-    /// The message ends `len` bytes into the first piece.
-    fn complete(&mut self, len: usize) -> Bytes {
-        let end = if len >= self.first.len() {
-            let next = self.later.pop_front().unwrap_or_default();
-            core::mem::replace(&mut self.first, next)
-        } else {
-            self.first.split_to(len)
-        };
-        let message = if self.collected.is_empty() {
-            end
-        } else {
-            let mut message = core::mem::take(&mut self.collected);
-            message.extend_from_slice(&end);
-            message.freeze()
-        };
-        self.len = self.len.saturating_sub(message.len());
-        message
+    fn walk(&mut self, limit: usize) -> Result<Option<Bytes>, Error> {
+        while let Some(&first) = self.first.first() {
+            let mut partial = match self.partial.take() {
+                Some(partial) => partial,
+                None if first >> 5 != ARRAY => {
+                    let flaw = DecodeError::Unexpected { at: 0 };
+                    return Err(Error::Malformed(flaw));
+                }
+                None => {
+                    let mut scan = Scan::new();
+                    let window = self.first.get(..limit).unwrap_or(&self.first);
+                    if let Some(len) = scan.feed(window).map_err(Error::Malformed)? {
+                        self.len = self.len.saturating_sub(len);
+                        return Ok(Some(self.take_first(len)));
+                    }
+                    let collected = BytesMut::new();
+                    self.go_on(Box::new(Partial { collected, scan }), limit)?;
+                    continue;
+                }
+            };
+            let room = limit.saturating_sub(partial.collected.len());
+            let window = self.first.get(..room).unwrap_or(&self.first);
+            if let Some(len) = partial.scan.feed(window).map_err(Error::Malformed)? {
+                let mut message = partial.collected;
+                message.extend_from_slice(&self.take_first(len));
+                self.len = self.len.saturating_sub(message.len());
+                return Ok(Some(message.freeze()));
+            }
+            self.go_on(partial, limit)?;
+        }
+        Ok(None)
     }
 
-    /// The whole first piece belongs to a message that goes on and has at least `least` bytes.
-    fn collect(&mut self, least: usize) {
+    /// The first piece belongs to a message that goes on: collects it, unless the limit will be
+    /// broken.
+    fn go_on(&mut self, mut partial: Box<Partial>, limit: usize) -> Result<(), Error> {
+        let least = usize::try_from(partial.scan.least()).unwrap_or(usize::MAX);
+        if least > limit {
+            return Err(Error::TooLarge { max: limit });
+        }
+        let piece = self.take_first(self.first.len());
+        partial.collect(&piece, least);
+        self.partial = Some(partial);
+        Ok(())
+    }
+
+    /// Takes `len` bytes off the first piece, which has as many.
+    fn take_first(&mut self, len: usize) -> Bytes {
+        if len < self.first.len() {
+            return self.first.split_to(len);
+        }
         let next = self.later.pop_front().unwrap_or_default();
-        let piece = core::mem::replace(&mut self.first, next);
+        core::mem::replace(&mut self.first, next)
+    }
+}
+
+impl Partial {
+    /// Appends a piece of a message of at least `least` bytes.
+    fn collect(&mut self, piece: &[u8], least: usize) {
         let have = self.collected.len().saturating_add(piece.len());
         if self.collected.capacity() < have.max(least.min(RESERVE_BYTES_MAX)) {
             let twice = have.saturating_mul(2).max(RESERVE_BYTES_MAX);
@@ -183,7 +228,7 @@ impl Reassembly {
             self.collected
                 .reserve(want.saturating_sub(self.collected.len()));
         }
-        self.collected.extend_from_slice(&piece);
+        self.collected.extend_from_slice(piece);
     }
 }
 
