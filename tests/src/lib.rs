@@ -8,6 +8,7 @@ pub mod engines;
 pub mod fuzz_bodies;
 pub mod hostile;
 pub mod speak;
+pub mod tables;
 pub mod tape;
 pub mod toy;
 pub mod world;

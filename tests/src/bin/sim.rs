@@ -1,7 +1,122 @@
-//! Runs seeded worlds from the command line.
+//! Runs seeded worlds and renders the protocol tables.
 
-use std::process::ExitCode;
+use std::{fs, ops::Range, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use samanea_sim::{engines, tables};
+
+/// Deterministic worlds of Samanea nodes.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs one scenario a seed; exit code 1 when a law is broken.
+    Run {
+        /// `7` or `A..B`, the end not included.
+        #[arg(long, value_parser = seeds, default_value = "0..20")]
+        seeds: Range<u64>,
+        /// Hosts of a world at most, 2 to 50.
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=50))]
+        hosts: u32,
+        /// Runs each seed a second time, with a snapshot after every step: the runs must be equal.
+        #[arg(long)]
+        twice: bool,
+    },
+    /// Writes the protocol tables into the documentation of the core.
+    Tables {
+        /// Only checks that the committed page is what would be written.
+        #[arg(long)]
+        check: bool,
+        /// The page.
+        #[arg(long, default_value = "core/docs/protocols.md")]
+        file: PathBuf,
+    },
+}
 
 fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let done = match Arguments::parse().command {
+        Command::Run {
+            seeds,
+            hosts,
+            twice,
+        } => run(seeds, hosts, twice),
+        Command::Tables { check, file } => write_tables(check, &file),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            say(&mut std::io::stderr(), &format!("error: {text}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(seeds: Range<u64>, hosts: u32, twice: bool) -> Result<(), String> {
+    let (mut worlds, mut steps, mut broken) = (0_u64, 0, 0_u64);
+    for seed in seeds {
+        worlds += 1;
+        let outcome = engines::scenario(seed, hosts, 0).and_then(|first| {
+            let second = twice
+                .then(|| engines::scenario(seed, hosts, 1))
+                .transpose()?;
+            Ok((first, second))
+        });
+        match outcome {
+            Ok((first, second)) => {
+                steps += first.steps;
+                say(&mut std::io::stdout(), &first.to_string());
+                if second.is_some_and(|second| second.hash != first.hash) {
+                    broken += 1;
+                    say(
+                        &mut std::io::stdout(),
+                        &format!("seed {seed}: a snapshot changed the run"),
+                    );
+                }
+            }
+            Err(law) => {
+                broken += 1;
+                say(&mut std::io::stdout(), &format!("seed {seed}: {law}"));
+            }
+        }
+    }
+    say(
+        &mut std::io::stdout(),
+        &format!("simulator: {worlds} worlds, {steps} steps, {broken} broken"),
+    );
+    if broken == 0 && worlds > 0 {
+        Ok(())
+    } else {
+        Err(format!("{broken} of {worlds} worlds broken"))
+    }
+}
+
+fn write_tables(check: bool, file: &PathBuf) -> Result<(), String> {
+    let page = tables::page();
+    let fail = |e: std::io::Error| format!("{}: {e}", file.display());
+    if !check {
+        return fs::write(file, page).map_err(fail);
+    }
+    if fs::read_to_string(file).map_err(fail)? == page {
+        Ok(())
+    } else {
+        Err(format!("{} is stale: run `sim tables`", file.display()))
+    }
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|e| format!("{text}: {e}"));
+    match text.split_once("..") {
+        Some((from, to)) => Ok(number(from)?..number(to)?),
+        None => number(text).map(|seed| seed..seed.saturating_add(1)),
+    }
+}
+
+/// A closed pipe is nobody's loss.
+fn say(to: &mut dyn std::io::Write, line: &str) {
+    let _ = writeln!(to, "{line}");
 }
