@@ -1,17 +1,23 @@
-//! The parts of the node binary: rules for real eras and the built-in chain, a store of blocks,
-//! and where blocks come from.
+//! A node on the Samanea stack: the parts of the binary, each usable alone.
 //!
 //! ```text
-//!  immutable (files) ─┐
-//!                     ├─▶ Block {view, header, body} ─▶ store ─▶ the node serves it
+//!  immutable (files) ─┐                                   ┌─▶ cli: devnet, run, ping, replay
+//!                     ├─▶ Block {view, header, body} ─▶ app (store) ◀─▶ driver ◀─▶ samanea_core
 //!  generate (a seed) ─┘                                   ▲
 //!  a peer's block ─▶ rules::check_block ──────────────────┘
 //! ```
 
+pub mod app;
+pub mod cli;
+pub mod devnet;
+pub mod driver;
 pub mod generate;
 pub mod immutable;
+pub mod ping;
 pub mod rules;
 pub mod store;
+pub mod tape;
+pub mod topology;
 
 use bytes::Bytes;
 use samanea_core::base::HeaderView;

@@ -1,3 +1,7 @@
-//! The node binary.
+//! The node binary; all of it is in the library, [`samanea::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    samanea::cli::main()
+}

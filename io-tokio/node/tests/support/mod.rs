@@ -6,9 +6,12 @@
 )]
 
 use std::{
-    env, fs,
-    io::{self, Write},
+    env,
+    ffi::OsStr,
+    fs,
+    io::{self, BufRead, BufReader, Lines, Write},
     path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Stdio},
 };
 
 use samanea::Block;
@@ -69,4 +72,86 @@ pub fn write_chunk(dir: &Path, number: u64, first_slot: u64, blocks: &[Block]) {
     fs::write(path("chunk"), chunk).unwrap();
     fs::write(path("primary"), primary).unwrap();
     fs::write(path("secondary"), secondary).unwrap();
+}
+
+/// The program with these arguments.
+pub fn samanea<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_samanea"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end: exit code, standard output, standard error.
+pub fn output<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> (i32, String, String) {
+    let output = samanea(args).output().unwrap();
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// A node that `run`s until it is told to stop, or dropped.
+pub struct Node {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    /// Where it listens.
+    pub addr: String,
+}
+
+impl Node {
+    /// Starts a node on a port of its own and waits until it listens.
+    pub fn run(args: &[&str]) -> Self {
+        let mut child = samanea(["run", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut node = Self {
+            child,
+            log,
+            addr: String::new(),
+        };
+        let line = node.logs("listening");
+        let at = line.find("127.0.0.1:").unwrap();
+        node.addr = line[at..]
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || ".:".contains(*c))
+            .collect();
+        node
+    }
+
+    /// Reads the log up to a line with these words.
+    pub fn logs(&mut self, words: &str) -> String {
+        let mut seen = String::new();
+        for line in &mut self.log {
+            let line = line.unwrap();
+            if line.contains(words) {
+                return line;
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        }
+        panic!("the log ended without {words:?}:\n{seen}");
+    }
+
+    /// Sends a signal and waits for the end: the exit code.
+    pub fn stop(mut self, signal: &str) -> i32 {
+        let pid = self.child.id().to_string();
+        let kill = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(kill.success());
+        for line in &mut self.log {
+            line.unwrap();
+        }
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Gone already when it was stopped.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

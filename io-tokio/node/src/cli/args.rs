@@ -1,0 +1,228 @@
+//! What can be said on the command line.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use samanea_core::base::{Hash32, Point};
+
+use crate::driver::Driver;
+
+/// A node of a block-diffusing network.
+#[derive(Clone, Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(super) struct Cli {
+    /// Tell more; twice: still more
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub(super) verbose: u8,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Command {
+    /// Several nodes on loopback carry a chain hop by hop
+    Devnet(Devnet),
+    /// One node follows its peers and serves what it has
+    Run(Run),
+    /// Asks a node for its versions and its tip, and measures round trips
+    Ping(Ping),
+    /// Runs a tape again and compares all that the node did
+    Replay(Replay),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Devnet {
+    /// How many nodes
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub(super) nodes: u16,
+    /// Serve the blocks of this directory (chunk, primary and secondary files)
+    #[arg(long, value_name = "DIR", conflicts_with = "blocks")]
+    pub(super) chain: Option<PathBuf>,
+    /// Generate this many blocks
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(super) blocks: u64,
+    /// What runs the nodes
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) driver: Mix,
+    /// Decides the generated chain, who knows whom, and every draw of the nodes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Record one node
+    #[arg(long, value_name = "FILE")]
+    pub(super) tape: Option<PathBuf>,
+    /// Which node is recorded; by default the first that both follows and serves
+    #[arg(long, value_name = "NODE", default_value_t = 1, requires = "tape")]
+    pub(super) tape_node: usize,
+    /// The longest that the chain may take to reach everyone
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(super) timeout: u32,
+}
+
+/// What runs the nodes of a devnet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Mix {
+    /// Tasks on tokio
+    #[default]
+    Tokio,
+    /// Plain threads
+    Std,
+    /// Both, in turn
+    Mixed,
+}
+
+impl Mix {
+    pub(super) fn of(self, node: usize) -> Driver {
+        match self {
+            Self::Mixed if node.is_multiple_of(2) => Driver::Tokio,
+            Self::Tokio => Driver::Tokio,
+            Self::Std | Self::Mixed => Driver::Std,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Run {
+    /// Where to listen, IP:PORT; may be given again
+    #[arg(long, value_name = "ADDR", required = true)]
+    pub(super) listen: Vec<SocketAddr>,
+    /// The network's magic number
+    #[arg(long, value_name = "N")]
+    pub(super) magic: u32,
+    /// A peer to follow, HOST:PORT; may be given again
+    #[arg(long, value_name = "ADDR")]
+    pub(super) peer: Vec<Remote>,
+    /// Begin with the blocks of this directory (chunk, primary and secondary files)
+    #[arg(long, value_name = "DIR")]
+    pub(super) chain: Option<PathBuf>,
+    /// The chain begins behind this block: SLOT.HASH
+    #[arg(long, value_name = "POINT", value_parser = point)]
+    pub(super) anchor: Option<Point>,
+    /// The chain begins with the first block that is offered
+    #[arg(long, conflicts_with = "anchor")]
+    pub(super) trust_first: bool,
+    /// What runs the node
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) driver: Driver,
+    /// Decides every draw of the node; by default another one each time
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Record the node
+    #[arg(long, value_name = "FILE")]
+    pub(super) tape: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Ping {
+    /// The node
+    #[arg(value_name = "HOST:PORT")]
+    pub(super) remote: Remote,
+    /// The network's magic number
+    #[arg(long, value_name = "N")]
+    pub(super) magic: u32,
+    /// Only ask which versions it speaks
+    #[arg(long)]
+    pub(super) query: bool,
+    /// How many round trips
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) count: u32,
+    /// The longest that any one answer may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(super) timeout: u32,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Replay {
+    /// The tape
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Check every invariant after every event
+    #[arg(long)]
+    pub(super) check: bool,
+    /// After this event go on from a snapshot of the state
+    #[arg(long, value_name = "EVENT")]
+    pub(super) restore_after: Option<u64>,
+}
+
+/// The other end of a connection: a name or an address, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Remote(pub(super) String);
+
+impl FromStr for Remote {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = text.rsplit_once(':').ok_or("no port: HOST:PORT")?;
+        if host.is_empty() || host.contains(char::is_whitespace) {
+            return Err("no host: HOST:PORT");
+        }
+        if host.contains(':') && text.parse::<SocketAddr>().is_err() {
+            return Err("malformed address: [IPV6]:PORT");
+        }
+        match port.parse::<u16>() {
+            Ok(1..) => Ok(Self(text.to_owned())),
+            _ => Err("port is not a number from 1 to 65535"),
+        }
+    }
+}
+
+/// Reads SLOT.HASH, as points are printed, or `origin`.
+fn point(text: &str) -> Result<Point, &'static str> {
+    if text == "origin" {
+        return Ok(Point::Origin);
+    }
+    let (slot, hash) = text.split_once('.').ok_or("not SLOT.HASH")?;
+    let slot = slot.parse().map_err(|_| "slot is not a number")?;
+    if hash.len() != 64 || !hash.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err("hash is not 64 hexadecimal digits");
+    }
+    let mut bytes = [0; 32];
+    for (byte, digits) in bytes.iter_mut().zip(hash.as_bytes().as_chunks::<2>().0) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| "hash is not hexadecimal")?;
+    }
+    Ok(Point::Block {
+        slot,
+        hash: Hash32(bytes),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn points_are_read_as_they_are_printed() {
+        let text = "39679163.53af88680ff3380814fdddc148caa1c6dbb89e5a30a5f6a439ee313424a14c55";
+        assert_eq!(point(text).unwrap().to_string(), text);
+        assert_eq!(point("origin"), Ok(Point::Origin));
+        for wrong in ["", "1", "1.", "x.53", &text[..72], "1.zz"] {
+            assert!(point(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_host_and_a_port() {
+        for right in ["127.0.0.1:3001", "relay.example:3001", "[::1]:3001"] {
+            assert!(right.parse::<Remote>().is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "localhost",
+            ":3001",
+            "a:b",
+            "a:0",
+            "a:65536",
+            "::1:3001",
+            "a b:1",
+        ] {
+            assert!(wrong.parse::<Remote>().is_err(), "{wrong}");
+        }
+    }
+}

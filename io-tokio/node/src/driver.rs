@@ -1,0 +1,85 @@
+//! One handle for a node on either driver.
+
+use std::{fmt, io, net::SocketAddr, sync::Arc};
+
+use samanea_core::node::{Command, Engine, Node};
+use samanea_std::{Application, Options};
+
+/// What runs a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Driver {
+    /// Tasks on tokio.
+    #[default]
+    Tokio,
+    /// Plain threads.
+    Std,
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tokio => "tokio",
+            Self::Std => "std",
+        })
+    }
+}
+
+/// A running node.
+#[derive(Clone)]
+pub enum Handle {
+    /// On tokio.
+    Tokio(samanea_tokio::Handle<Engine>),
+    /// On threads.
+    Std(samanea_std::Handle<Engine>),
+}
+
+impl Handle {
+    /// Starts a node; fails when it cannot listen where it should.
+    pub async fn start(
+        driver: Driver,
+        node: Node<Engine>,
+        app: Arc<dyn Application>,
+        options: Options,
+    ) -> io::Result<Self> {
+        match driver {
+            Driver::Tokio => samanea_tokio::start(node, app, options)
+                .await
+                .map(Self::Tokio),
+            Driver::Std => samanea_std::start(node, app, options).map(Self::Std),
+        }
+    }
+
+    /// Gives the node an order.
+    pub fn command(&self, command: Command) {
+        match self {
+            Self::Tokio(handle) => handle.command(command),
+            Self::Std(handle) => handle.command(command),
+        }
+    }
+
+    /// Where it listens, in the order of the options.
+    pub fn listening(&self) -> &[SocketAddr] {
+        match self {
+            Self::Tokio(handle) => handle.listening(),
+            Self::Std(handle) => handle.listening(),
+        }
+    }
+
+    /// Ends everything in order and waits until nothing is left.
+    pub async fn stop(self) {
+        match self {
+            Self::Tokio(handle) => {
+                handle.shutdown();
+                handle.wait().await;
+            }
+            Self::Std(handle) => {
+                let stopping = tokio::task::spawn_blocking(move || {
+                    handle.shutdown();
+                    handle.wait();
+                });
+                // Fails only when the driver's own threads panicked: nothing is left then either.
+                let _ = stopping.await;
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `samanea run` and `samanea ping` as a user runs them.
+
+mod support;
+
+use std::fs;
+
+use samanea::generate::Recipe;
+use support::{Node, output, write_chunk};
+
+const MAGIC: &str = "77";
+
+/// A directory with a generated chain, and its tip as it is printed.
+fn chain(blocks: u64) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = Recipe {
+        blocks,
+        ..Recipe::default()
+    };
+    let blocks: Vec<_> = recipe.chain().collect();
+    write_chunk(dir.path(), 0, 0, &blocks);
+    let tip = blocks.last().unwrap().view.point.hash().unwrap();
+    (dir, tip.to_string())
+}
+
+#[test]
+fn a_chain_travels_over_nodes_that_run_by_themselves() {
+    let (dir, tip) = chain(30);
+    let chain = dir.path().to_str().unwrap();
+    let mut source = Node::run(&["--magic", MAGIC, "--chain", chain]);
+    let mut relay = Node::run(&["--magic", MAGIC, "--peer", &source.addr, "--driver", "std"]);
+    let mut leaf = Node::run(&["--magic", MAGIC, "--peer", &relay.addr, "--trust-first"]);
+    for node in [&mut source, &mut relay, &mut leaf] {
+        node.logs(&tip);
+    }
+    for (node, signal) in [(relay, "-TERM"), (source, "-INT"), (leaf, "-TERM")] {
+        assert_eq!(node.stop(signal), 0);
+    }
+}
+
+#[test]
+fn a_ping_tells_versions_round_trips_and_the_tip() {
+    let (dir, tip) = chain(12);
+    let chain = dir.path().to_str().unwrap();
+    for driver in ["tokio", "std"] {
+        let mut node = Node::run(&["--magic", MAGIC, "--chain", chain, "--driver", driver]);
+        node.logs(&tip);
+        let (code, out, err) = output(["ping", &node.addr, "--magic", MAGIC, "--count", "4"]);
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        assert_eq!(out.matches("round trip ").count(), 4, "{out}");
+        assert!(out.contains("version 15"), "{out}");
+        assert!(out.contains("tip: block 11 at slot "), "{out}");
+        assert!(out.contains(&tip), "{out}");
+
+        let (code, out, err) = output(["ping", &node.addr, "--magic", MAGIC, "--query"]);
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        for version in ["version 14", "version 15", "magic 77"] {
+            assert!(out.contains(version), "{out}");
+        }
+
+        let (code, out, err) = output(["ping", &node.addr, "--magic", "78"]);
+        assert_eq!((code, err.lines().count()), (1, 1), "{out}{err}");
+        assert!(err.contains("refused"), "{err}");
+        assert_eq!(node.stop("-TERM"), 0);
+    }
+}
+
+#[test]
+fn a_ping_into_the_void_is_a_bad_end_in_one_line() {
+    // A port that was free a moment ago.
+    let addr = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    let (code, out, err) = output(["ping", &addr, "--magic", MAGIC]);
+    assert_eq!((code, err.lines().count()), (1, 1), "{out}{err}");
+    assert!(err.contains(&addr), "{err}");
+}
+
+#[test]
+fn a_silent_peer_is_not_waited_for_longer_than_said() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = silent.local_addr().unwrap().to_string();
+    let (code, out, err) = output(["ping", &addr, "--magic", MAGIC, "--timeout", "1"]);
+    assert_eq!((code, err.lines().count()), (1, 1), "{out}{err}");
+    assert!(err.contains("no answer within 1 s"), "{err}");
+}
+
+#[test]
+fn a_tape_of_a_node_is_there_once_it_has_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("node.tape");
+    let name = file.to_str().unwrap();
+    let node = Node::run(&["--magic", MAGIC, "--tape", name]);
+    let (code, _, _) = output(["ping", &node.addr, "--magic", MAGIC]);
+    assert_eq!(code, 0);
+    assert!(!file.exists(), "not before it is whole");
+    assert_eq!(node.stop("-TERM"), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    let (code, out, err) = output(["replay", name, "--check"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+}
