@@ -47,7 +47,10 @@ fn a_ping_tells_versions_round_trips_and_the_tip() {
         let (code, out, err) = output(["ping", &node.addr, "--magic", MAGIC, "--count", "4"]);
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         assert_eq!(out.matches("round trip ").count(), 4, "{out}");
-        assert!(out.contains("version 15"), "{out}");
+        assert!(
+            out.contains("version 8207 (15 with our own protocols)"),
+            "{out}"
+        );
         assert!(out.contains("tip: block 11 at slot "), "{out}");
         assert!(out.contains(&tip), "{out}");
 
