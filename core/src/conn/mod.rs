@@ -20,4 +20,6 @@ pub use fault::{Cause, Fault};
 pub use order::{Order, Temperature};
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

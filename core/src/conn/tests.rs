@@ -54,12 +54,14 @@ fn offer() -> handshake::Config {
     }
 }
 
-struct Pair {
-    ends: [Connection; 2],
+pub(super) struct Pair {
+    pub(super) ends: [Connection; 2],
     choice: Seeded,
-    now: Instant,
+    pub(super) now: Instant,
     /// Bytes on their way to each end.
-    wires: [VecDeque<Bytes>; 2],
+    pub(super) wires: [VecDeque<Bytes>; 2],
+    /// All bytes that each end was given.
+    pub(super) heard: [Bytes; 2],
     facts: [Vec<Fact>; 2],
     closed: [bool; 2],
     cuts: Vec<usize>,
@@ -67,7 +69,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(offers: [handshake::Config; 2]) -> Self {
+    pub(super) fn new(offers: [handshake::Config; 2]) -> Self {
         let [a, b] = offers.map(|offer| Profile {
             offer,
             config: Config::default(),
@@ -81,6 +83,7 @@ impl Pair {
             choice: Seeded::new(7),
             now: Instant::from_secs(1),
             wires: Default::default(),
+            heard: Default::default(),
             facts: Default::default(),
             closed: [false; 2],
             cuts: vec![usize::MAX],
@@ -91,7 +94,10 @@ impl Pair {
         pair
     }
 
-    fn feed(&mut self, end: usize, event: Event) {
+    pub(super) fn feed(&mut self, end: usize, event: Event) {
+        if let Event::Received(bytes) = &event {
+            self.heard[end] = [&self.heard[end][..], bytes].concat().into();
+        }
         for event in [event, Event::Turn] {
             let mut out = Vec::new();
             let mut cx = Cx::new(self.now, &mut self.choice, &Lenient, &mut out);
@@ -107,13 +113,13 @@ impl Pair {
         }
     }
 
-    fn order(&mut self, end: usize, order: Order) {
+    pub(super) fn order(&mut self, end: usize, order: Order) {
         self.feed(end, Event::Order(order));
         self.run();
     }
 
     /// Delivers until both wires are empty, in pieces of the sizes in `cuts`, over and over.
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         while let Some(end) = (0..2).find(|&end| !self.wires[end].is_empty()) {
             let mut bytes = self.wires[end].pop_front().unwrap();
             let cut = self.cuts[self.delivered % self.cuts.len()].max(1);
@@ -138,7 +144,7 @@ impl Pair {
         }
     }
 
-    fn tick(&mut self, after: Duration) {
+    pub(super) fn tick(&mut self, after: Duration) {
         self.now = self.now.after(after);
         for end in 0..2 {
             self.feed(end, Event::Tick);
@@ -151,11 +157,16 @@ impl Pair {
         self.run();
     }
 
-    fn take(&mut self, end: usize) -> Vec<Fact> {
+    pub(super) fn take(&mut self, end: usize) -> Vec<Fact> {
         core::mem::take(&mut self.facts[end])
     }
 
-    fn started() -> Self {
+    /// Nothing delivered yet.
+    pub(super) fn fresh() -> Self {
+        Self::new([offer(), offer()])
+    }
+
+    pub(super) fn started() -> Self {
         let mut pair = Self::new([offer(), offer()]);
         pair.run();
         for bundle in [
@@ -169,7 +180,7 @@ impl Pair {
     }
 }
 
-fn faults(facts: &[Fact]) -> Vec<Fault> {
+pub(super) fn faults(facts: &[Fact]) -> Vec<Fault> {
     facts
         .iter()
         .filter_map(|f| {

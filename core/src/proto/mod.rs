@@ -142,6 +142,17 @@ pub enum Fault {
     Overflow(u16),
 }
 
+/// All tables: for documentation, generators and checks.
+pub const TABLES: &[&Spec] = &[
+    &handshake::SPEC,
+    &chain_sync::SPEC,
+    &block_fetch::SPEC,
+    &tx_submission::SPEC,
+    &keep_alive::SPEC,
+    &peer_sharing::SPEC,
+    &tip_sample::SPEC,
+];
+
 impl From<reassembly::Error> for Fault {
     fn from(error: reassembly::Error) -> Self {
         match error {
