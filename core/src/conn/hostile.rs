@@ -110,7 +110,11 @@ fn a_peer_that_never_sends_the_promised_blocks_is_left_after_a_minute() {
 #[test]
 fn a_segment_that_trickles_in_is_given_thirty_seconds() {
     let mut pair = alone();
-    let bytes = segment(ProtocolId::KEEP_ALIVE, Role::Initiator, &[0x82, 0, 0x19, 1, 2].repeat(20));
+    let bytes = segment(
+        ProtocolId::KEEP_ALIVE,
+        Role::Initiator,
+        &[0x82, 0, 0x19, 1, 2].repeat(20),
+    );
     let began = pair.now;
     for at in 0..bytes.len() {
         pair.feed(0, Event::Received(bytes.slice(at..=at)));
