@@ -44,6 +44,8 @@ struct State<M, S> {
     actions: Vec<Action>,
     /// Until when whoever waits for the deadline sleeps.
     armed: Instant,
+    /// The time of all steps until the lock is free again.
+    now: Instant,
     stopped: bool,
 }
 
@@ -109,6 +111,7 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
                 lines: BTreeMap::new(),
                 actions: Vec::new(),
                 armed: Instant::FAR,
+                now: Instant::ZERO,
                 stopped: false,
             }),
             bulletin: Bulletin::new(options.notices_max),
@@ -134,7 +137,7 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
         events: impl IntoIterator<Item = Event>,
         todo: &mut Todo<S>,
     ) -> bool {
-        let mut state = self.state();
+        let mut state = self.begin();
         if state.stopped || of.is_some_and(Line::is_gone) {
             return false;
         }
@@ -152,7 +155,7 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
         flushed: impl IntoIterator<Item = (Arc<Line<S>>, u64)>,
         todo: &mut Todo<S>,
     ) {
-        let mut state = self.state();
+        let mut state = self.begin();
         if state.stopped {
             return;
         }
@@ -169,7 +172,7 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
     /// Feeds the last event of a connection (closed, or never opened) and a turn. What the node
     /// had asked to write before is still written.
     pub fn feed_last(&self, line: &Line<S>, event: Event, todo: &mut Todo<S>) {
-        let mut state = self.state();
+        let mut state = self.begin();
         if state.stopped || line.is_gone() {
             return;
         }
@@ -196,7 +199,7 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
             remote,
             adopted: None,
         };
-        let mut state = self.state();
+        let mut state = self.begin();
         if state.stopped {
             return None;
         }
@@ -247,6 +250,8 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
     pub fn stop(&self) -> Vec<Arc<Line<S>>> {
         let mut state = self.state();
         state.stopped = true;
+        // A tape gets its end.
+        state.tap = None;
         let lines: Vec<_> = std::mem::take(&mut state.lines).into_values().collect();
         for line in &lines {
             line.set_gone();
@@ -267,7 +272,7 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
         offer: Option<&mut Offer<S>>,
         todo: &mut Todo<S>,
     ) {
-        let now = self.clock.now().max(state.node.now());
+        let now = state.now;
         if let Some(tap) = &mut state.tap {
             tap.event(now, &event);
         }
@@ -335,6 +340,13 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
                 }
             }
         }
+    }
+
+    /// The lock, for steps; their time is never before that of a step before.
+    fn begin(&self) -> MutexGuard<'_, State<M, S>> {
+        let mut state = self.state();
+        state.now = self.clock.now().max(state.node.now());
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, State<M, S>> {

@@ -1,9 +1,43 @@
 //! Samanea on plain threads, and what every driver of it needs.
 //!
 //! A driver owns sockets and the clock and decides nothing: it feeds what it reads to a
-//! [`Node`](samanea_core::node::Node) behind one lock and does what the node asks for. This crate
-//! holds the parts that are not about waiting (the [`clock`], the options of [`socket`]s, the
-//! meaning of [`errors`], the [`hub`]), which `samanea-tokio` uses too.
+//! [`Node`](samanea_core::node::Node) behind one lock and does what the node asks for.
+//!
+//! # Running a node
+//!
+//! ```
+//! # #[cfg(unix)] fn main() -> std::io::Result<()> {
+//! use samanea_core::node::{Command, Config, Engine, Node};
+//! use samanea_std::{NoApplication, Options};
+//! use std::sync::Arc;
+//!
+//! let mut options = Options::default();
+//! options.listen = vec![([127, 0, 0, 1], 0).into()];
+//! let node = Node::new(Engine::new(Config::new(42)), 1);
+//! let handle = samanea_std::start(node, Arc::new(NoApplication), options)?;
+//! handle.command(Command::AddPeer(handle.listening()[0]));
+//! handle.shutdown();
+//! handle.wait();
+//! # Ok(())
+//! # }
+//! # #[cfg(not(unix))] fn main() {}
+//! ```
+//!
+//! What the application keeps and judges it says through [`Application`]; what is recorded for a
+//! replay goes through [`Options::tap`], to a file with the feature `tape`.
+//!
+//! # Writing your own driver
+//!
+//! Everything that is not about waiting is here and shared with `samanea-tokio`: the [`clock`],
+//! the options of [`socket`]s, the meaning of [`errors`], and the [`hub`], which holds the lock
+//! and routes what the node asks for. None of it is needed, though: the loop over the node itself
+//! takes a hundred lines of the standard library.
+//!
+//! ```
+#![doc = include_str!("../examples/write_your_own_driver.rs")]
+//! ```
+//!
+//! The driver on threads needs a Unix; the shared parts do not.
 
 pub mod clock;
 #[cfg(feature = "_conformance")]
@@ -12,6 +46,8 @@ pub mod conformance;
 pub mod errors;
 pub mod hub;
 pub mod socket;
+#[cfg(feature = "tape")]
+pub mod tape;
 
 mod app;
 mod line;
