@@ -1,5 +1,13 @@
 //! Whole transfers over loopback TCP, beside raw TCP and beside `pallas-network`.
 
+#[path = "support/chain.rs"]
+mod chain;
+#[path = "support/host.rs"]
+mod host;
+#[path = "support/ours.rs"]
+mod ours;
+#[path = "support/pipe.rs"]
+mod pipe;
 #[path = "support/raw.rs"]
 mod raw;
 #[path = "support/rival.rs"]
@@ -7,64 +15,111 @@ mod rival;
 #[path = "support/mod.rs"]
 mod support;
 
-use support::{Better, Job, for_real, rate, rounds, wanted};
+use bytes::Bytes;
+use host::Driver;
+use pipe::Load;
+use support::{Job, for_real, rate, rounds, wanted};
+
+const DRIVERS: [(Driver, &str); 1] = [(Driver::Tokio, "tokio")];
 
 fn main() {
     let scale = if for_real() { 1 } else { 100 };
     blocks(2_000 / scale);
-    headers(50_000 / scale, 300);
-    headers(5_000 / scale, 1);
+    headers(50_000 / scale, true);
+    headers(5_000 / scale, false);
     small(200_000 / scale);
 }
 
 fn blocks(count: usize) {
-    let bytes = 64 << 10;
     let title = format!("block-fetch, {count} × 64 KiB");
-    if wanted(&title) {
-        let total = count * bytes;
-        let gigabytes = total as f64 / 1e9;
-        Job::new(title, "GB/s", Better::More)
-            .anchor("raw std", || rate(gigabytes, raw::stream(total, 64 << 10)))
-            .anchor("pallas", || rate(gigabytes, rival::blocks(count, bytes)))
-            .report(rounds());
+    if !wanted(&title) {
+        return;
     }
+    let body = Bytes::from(vec![7; 64 << 10]);
+    let total = count * body.len();
+    let gigabytes = total as f64 / 1e9;
+    let mut job = Job::new(title, "GB/s")
+        .anchor("raw std", || rate(gigabytes, raw::stream(total, 64 << 10)))
+        .anchor("pallas", || rate(gigabytes, rival::blocks(count, 64 << 10)));
+    for (driver, name) in DRIVERS {
+        let load = Load::Blocks {
+            count,
+            body: body.clone(),
+        };
+        let body = body.clone();
+        job = job
+            .case(format!("{name}, connections"), move || {
+                rate(gigabytes, ours::pipe(driver, &load))
+            })
+            .case(format!("{name}, whole nodes"), move || {
+                rate(gigabytes, ours::node(driver, count, 1_000, &body))
+            });
+    }
+    job.report(rounds());
 }
 
-fn headers(count: usize, ahead: usize) {
+fn headers(count: usize, pipelined: bool) {
     let bytes = 1 << 10;
-    let how = if ahead > 1 {
+    let how = if pipelined {
         "pipelined"
     } else {
         "one at a time"
     };
     let title = format!("chain-sync, {count} × 1 KiB, {how}");
-    if wanted(&title) {
-        let each = count as f64;
-        let plain = || match ahead {
-            1 => raw::ping_pong(count, 10, bytes + 60),
-            _ => raw::stream(count * (bytes + 60), 64 << 10),
-        };
-        Job::new(title, "headers/s", Better::More)
-            .anchor("raw std", || rate(each, plain()))
-            .anchor("pallas", || rate(each, rival::headers(count, bytes, ahead)))
-            .report(rounds());
+    if !wanted(&title) {
+        return;
     }
+    let each = count as f64;
+    let plain = || match pipelined {
+        false => raw::ping_pong(count, 10, bytes + 60),
+        true => raw::stream(count * (bytes + 60), 64 << 10),
+    };
+    let ahead = if pipelined { 300 } else { 1 };
+    let mut job = Job::new(title, "headers/s")
+        .anchor("raw std", || rate(each, plain()))
+        .anchor("pallas", || rate(each, rival::headers(count, bytes, ahead)));
+    for (driver, name) in DRIVERS {
+        let load = Load::Headers {
+            count,
+            bytes,
+            pipelined,
+        };
+        job = job.case(format!("{name}, connections"), move || {
+            rate(each, ours::pipe(driver, &load))
+        });
+        if pipelined {
+            let body = Bytes::from_static(&[7; 16]);
+            job = job.case(format!("{name}, whole nodes, bodies of 16 B"), move || {
+                rate(each, ours::node(driver, count, bytes, &body))
+            });
+        }
+    }
+    job.report(rounds());
 }
 
 fn small(count: usize) {
     let title = format!("{count} messages of 100 B");
-    if wanted(&title) {
-        let each = count as f64;
-        Job::new(title, "messages/s", Better::More)
-            .anchor("raw std, 64 KiB writes", || {
-                rate(each, raw::stream(count * 100, 64 << 10))
-            })
-            .case("raw std, one write each", || {
-                rate(each, raw::stream(count * 100, 100))
-            })
-            .anchor("pallas, raw chunks", || {
-                rate(each, rival::chunks(count, 100))
-            })
-            .report(rounds());
+    if !wanted(&title) {
+        return;
     }
+    let each = count as f64;
+    let mut job = Job::new(title, "messages/s")
+        .anchor("raw std, 64 KiB writes", || {
+            rate(each, raw::stream(count * 100, 64 << 10))
+        })
+        .case("raw std, one write each", || {
+            rate(each, raw::stream(count * 100, 100))
+        })
+        .anchor("pallas, raw chunks", || {
+            rate(each, rival::chunks(count, 100))
+        });
+    for (driver, name) in DRIVERS {
+        // [4, 24(bytes of 94)] has 100 bytes.
+        let body = Bytes::from(vec![7; 94]);
+        let load = Load::Blocks { count, body };
+        job = job.case(format!("{name}, blocks over connections"), move || {
+            rate(each, ours::pipe(driver, &load))
+        });
+    }
+    job.report(rounds());
 }

@@ -28,7 +28,7 @@ use samanea_core::{
     wire::{Batch, Encoded, reassembly::Reassembly},
 };
 
-use support::{Better, Job, for_real, nanos, rounds, wanted};
+use support::{Job, for_real, nanos, rounds, wanted};
 
 fn main() {
     let times = if for_real() { 2_000 } else { 2 };
@@ -46,7 +46,7 @@ fn multiplexer(times: u32) {
     let payload = Bytes::from(vec![7; 80 << 10]).slice(2_048..2_048 + (64 << 10));
     let mut buffer = vec![0; payload.len()];
     let (mut plain, mut copied) = (Link::new(), Link::new());
-    Job::new("mux, 64 KiB messages", "ns", Better::Less)
+    Job::new("mux, 64 KiB messages", "ns")
         .anchor("memcpy of the payload", || {
             nanos(times, || {
                 buffer.copy_from_slice(black_box(&payload));
@@ -240,7 +240,7 @@ where
     let bytes = out.clone().freeze();
     assert_eq!(bytes, minicbor::to_vec(rival).unwrap());
     let mut reused = Vec::with_capacity(4 << 10);
-    Job::new(format!("encode {title}"), "ns", Better::Less)
+    Job::new(format!("encode {title}"), "ns")
         .anchor("pallas, new buffer", || {
             nanos(times, || {
                 drop(black_box(minicbor::to_vec(black_box(rival))))
@@ -261,7 +261,7 @@ where
             })
         })
         .report(rounds());
-    Job::new(format!("decode {title}"), "ns", Better::Less)
+    Job::new(format!("decode {title}"), "ns")
         .anchor("pallas", || {
             nanos(times, || {
                 let message: R = minicbor::decode(black_box(&bytes)).unwrap();
@@ -296,48 +296,44 @@ fn reassembly(times: u32) {
     let bytes = out.freeze();
     let state = tx_submission::TX_IDS_NON_BLOCKING;
     assert!(TxSubmission::decode(state, &bytes).is_ok());
-    Job::new(
-        format!("ReplyTxIds of {} B", bytes.len()),
-        "µs",
-        Better::Less,
-    )
-    .anchor("one decode", || {
-        nanos(times, || {
-            black_box(TxSubmission::decode(state, black_box(&bytes)))
-                .map(drop)
-                .unwrap();
-        }) / 1e3
-    })
-    .case("put together from 12,288 B pieces", || {
-        nanos(times, || drop(black_box(together(&bytes)))) / 1e3
-    })
-    .case("put together and decoded", || {
-        nanos(times, || {
-            let message = together(&bytes);
-            black_box(TxSubmission::decode(state, &message))
-                .map(drop)
-                .unwrap();
-        }) / 1e3
-    })
-    .case("pallas, one decode", || {
-        nanos(times, || {
-            let message: RivalTx<EraTxId, EraTxBody> = minicbor::decode(&bytes).unwrap();
-            black_box(message);
-        }) / 1e3
-    })
-    .case("pallas, decode tried again at each piece", || {
-        nanos(1, || {
-            let mut held = Vec::new();
-            let mut message = None;
-            for piece in bytes.chunks(12_288) {
-                held.extend_from_slice(piece);
-                let tried: Result<RivalTx<EraTxId, EraTxBody>, _> = minicbor::decode(&held);
-                message = tried.ok();
-            }
-            assert!(black_box(message).is_some());
-        }) / 1e3
-    })
-    .report(rounds());
+    Job::new(format!("ReplyTxIds of {} B", bytes.len()), "µs")
+        .anchor("one decode", || {
+            nanos(times, || {
+                black_box(TxSubmission::decode(state, black_box(&bytes)))
+                    .map(drop)
+                    .unwrap();
+            }) / 1e3
+        })
+        .case("put together from 12,288 B pieces", || {
+            nanos(times, || drop(black_box(together(&bytes)))) / 1e3
+        })
+        .case("put together and decoded", || {
+            nanos(times, || {
+                let message = together(&bytes);
+                black_box(TxSubmission::decode(state, &message))
+                    .map(drop)
+                    .unwrap();
+            }) / 1e3
+        })
+        .case("pallas, one decode", || {
+            nanos(times, || {
+                let message: RivalTx<EraTxId, EraTxBody> = minicbor::decode(&bytes).unwrap();
+                black_box(message);
+            }) / 1e3
+        })
+        .case("pallas, decode tried again at each piece", || {
+            nanos(1, || {
+                let mut held = Vec::new();
+                let mut message = None;
+                for piece in bytes.chunks(12_288) {
+                    held.extend_from_slice(piece);
+                    let tried: Result<RivalTx<EraTxId, EraTxBody>, _> = minicbor::decode(&held);
+                    message = tried.ok();
+                }
+                assert!(black_box(message).is_some());
+            }) / 1e3
+        })
+        .report(rounds());
 }
 
 fn together(bytes: &Bytes) -> Bytes {

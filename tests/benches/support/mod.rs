@@ -17,28 +17,17 @@ pub(crate) struct Case<'a> {
 pub(crate) struct Job<'a> {
     title: String,
     unit: &'static str,
-    better: Better,
     cases: Vec<Case<'a>>,
     /// Cases that the others are divided by.
     anchors: Vec<usize>,
 }
 
-/// What a good figure is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Better {
-    /// A rate.
-    More,
-    /// A time.
-    Less,
-}
-
 impl<'a> Job<'a> {
     /// No cases yet.
-    pub(crate) fn new(title: impl Into<String>, unit: &'static str, better: Better) -> Self {
+    pub(crate) fn new(title: impl Into<String>, unit: &'static str) -> Self {
         Self {
             title: title.into(),
             unit,
-            better,
             cases: Vec::new(),
             anchors: Vec::new(),
         }
@@ -105,16 +94,8 @@ impl<'a> Job<'a> {
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let word = match self.better {
-            Better::More => "more is better",
-            Better::Less => "less is better",
-        };
         let rounds = rounds.max(1);
-        writeln!(
-            io::stdout(),
-            "{table}\n\n({word}; medians of {rounds} rounds)\n"
-        )
-        .unwrap();
+        writeln!(io::stdout(), "{table}\n\n(medians of {rounds} rounds)\n").unwrap();
     }
 }
 
