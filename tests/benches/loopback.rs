@@ -4,6 +4,8 @@
 mod chain;
 #[path = "support/host.rs"]
 mod host;
+#[path = "../tests/support/host.rs"]
+mod hosted;
 #[path = "support/ours.rs"]
 mod ours;
 #[path = "support/pipe.rs"]
@@ -12,15 +14,15 @@ mod pipe;
 mod raw;
 #[path = "support/rival.rs"]
 mod rival;
+#[path = "support/slow.rs"]
+mod slow;
 #[path = "support/mod.rs"]
 mod support;
 
 use bytes::Bytes;
-use host::Driver;
+use hosted::DRIVERS;
 use pipe::Load;
 use support::{Job, for_real, rate, rounds, wanted};
-
-const DRIVERS: [(Driver, &str); 1] = [(Driver::Tokio, "tokio")];
 
 fn main() {
     let scale = if for_real() { 1 } else { 100 };
@@ -28,6 +30,7 @@ fn main() {
     headers(50_000 / scale, true);
     headers(5_000 / scale, false);
     small(200_000 / scale);
+    delay(if for_real() { 20 } else { 1 });
 }
 
 fn blocks(count: usize) {
@@ -122,4 +125,26 @@ fn small(count: usize) {
         });
     }
     job.report(rounds());
+}
+
+/// A keep-alive answer behind an endless stream of blocks into a reader of 20 MB/s.
+fn delay(probes: usize) {
+    let title = "keep-alive beside bulk into 20 MB/s";
+    if !wanted(title) {
+        return;
+    }
+    for (what, receive_bytes) in [("small receive buffer", 64 << 10), ("usual one", 0)] {
+        let mut job = Job::new(format!("{title}, {what}"), "ms");
+        for (driver, name) in DRIVERS {
+            job = job.case(name, move || {
+                let load = Load::Blocks {
+                    count: usize::MAX,
+                    body: Bytes::from(vec![7; 64 << 10]),
+                };
+                let server = ours::end(driver, &load, true);
+                support::median(slow::probe(server.addr(), probes, receive_bytes))
+            });
+        }
+        job.report(rounds().min(3));
+    }
 }

@@ -1,30 +1,24 @@
-//! Nodes under our drivers.
+//! Nodes of a bench, and what they tell it.
 
 use std::{
     net::SocketAddr,
     sync::{Arc, mpsc},
-    thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use samanea_core::{
     base::{self, Machine, Rules, Ticket},
     chain::{Answer, Notice as ChainNotice, Question, Verdict},
+    conn::Fault,
     node::{Action, Command, Event, Node, Notice},
 };
 use samanea_std::{Application, Options};
 
-use super::pipe::PlainRules;
-
-/// Our drivers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Driver {
-    /// Each node on a thread and a current-thread runtime of its own.
-    Tokio,
-    /// Threads.
-    Std,
-}
+use super::{
+    hosted::{Driver, Hosted},
+    pipe::PlainRules,
+};
 
 /// What a bench wants to know of a node, and when it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +26,7 @@ pub(crate) enum News {
     Up,
     Over,
     Tip(u64),
-    Down,
+    Down(Fault),
 }
 
 /// An application whose blocks are all alike.
@@ -61,21 +55,19 @@ impl Application for Plain {
         let news = match notice {
             Notice::Up { .. } => News::Up,
             Notice::RoundTrip { .. } => News::Over,
-            Notice::Down { .. } => News::Down,
+            Notice::Down { fault, .. } => News::Down(*fault),
             Notice::Chain(ChainNotice::TipChanged { tip, .. }) => News::Tip(tip.block_no),
             _ => return,
         };
+        // Nobody listens any more once the run is over.
         let _ = self.news.send((Instant::now(), news));
     }
 }
 
 /// A node that runs.
 pub(crate) struct Running {
-    pub(crate) news: mpsc::Receiver<(Instant, News)>,
-    addr: Option<SocketAddr>,
-    command: Box<dyn Fn(Command) + Send>,
-    stop: Box<dyn FnOnce() + Send>,
-    thread: Option<JoinHandle<()>>,
+    news: mpsc::Receiver<(Instant, News)>,
+    hosted: Hosted,
 }
 
 impl Running {
@@ -87,62 +79,31 @@ impl Running {
         let (told, news) = mpsc::channel();
         let app = Arc::new(Plain { body, news: told });
         let mut options = Options::default();
-        options.shutdown_timeout = std::time::Duration::ZERO;
+        options.shutdown_timeout = Duration::ZERO;
+        options.notices_max = 1 << 20;
         if serves {
             options.listen.push(SocketAddr::from(([127, 0, 0, 1], 0)));
         }
-        let node = Node::new(machine, 1);
-        match driver {
-            Driver::Tokio => {
-                let (told, handle) = mpsc::channel();
-                let thread = thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread()
-                        .enable_all()
-                        .build()
-                        .unwrap();
-                    runtime.block_on(async move {
-                        let handle = samanea_tokio::start(node, app, options).await.unwrap();
-                        told.send(handle.clone()).unwrap();
-                        handle.wait().await;
-                    });
-                });
-                let handle = handle.recv().unwrap();
-                let commands = handle.clone();
-                Self {
-                    news,
-                    addr: handle.listening().first().copied(),
-                    command: Box::new(move |command| commands.command(command)),
-                    stop: Box::new(move || handle.shutdown()),
-                    thread: Some(thread),
-                }
-            }
-            Driver::Std => todo!(),
-        }
+        let hosted = Hosted::start(driver, Node::new(machine, 1), app, options);
+        Self { news, hosted }
     }
 
     pub(crate) fn command(&self, command: Command) {
-        (self.command)(command);
+        self.hosted.command(command);
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr.unwrap()
+        self.hosted.addr()
     }
 
     /// When this happened.
     pub(crate) fn wait_for(&self, wanted: News) -> Instant {
         loop {
             let (at, news) = self.news.recv().unwrap();
-            assert_ne!(news, News::Down);
             if news == wanted {
                 return at;
             }
-        }
-    }
-
-    pub(crate) fn stop(self) {
-        (self.stop)();
-        if let Some(thread) = self.thread {
-            thread.join().unwrap();
+            assert!(!matches!(news, News::Down(_)), "{news:?}");
         }
     }
 }

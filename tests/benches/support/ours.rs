@@ -11,14 +11,28 @@ use samanea_core::{
 
 use super::{
     chain::header,
-    host::{Driver, News, Running},
+    host::{News, Running},
+    hosted::Driver,
     pipe::{Load, Pipe},
 };
 
-const MAGIC: u32 = 42;
+pub(crate) const MAGIC: u32 = 42;
 
 /// Two ends over a bare connection: from the order to the last message.
 pub(crate) fn pipe(driver: Driver, load: &Load) -> Duration {
+    let start = |serves| end(driver, load, serves);
+    let (server, client) = (start(true), start(false));
+    client.command(Command::AddPeer(server.addr()));
+    client.wait_for(News::Up);
+    let begin = Instant::now();
+    client.command(Command::Extend {
+        header: Bytes::new(),
+    });
+    client.wait_for(News::Over) - begin
+}
+
+/// One end of a bare connection.
+pub(crate) fn end(driver: Driver, load: &Load, serves: bool) -> Running {
     let profile = Profile {
         offer: handshake::Config {
             magic: MAGIC,
@@ -30,21 +44,8 @@ pub(crate) fn pipe(driver: Driver, load: &Load) -> Duration {
         },
         config: conn::Config::default(),
     };
-    let start = |serves| {
-        let machine = Pipe::new(load.clone(), profile.clone());
-        Running::start(driver, machine, Bytes::new(), serves)
-    };
-    let (server, client) = (start(true), start(false));
-    client.command(Command::AddPeer(server.addr()));
-    client.wait_for(News::Up);
-    let begin = Instant::now();
-    client.command(Command::Extend {
-        header: Bytes::new(),
-    });
-    let took = client.wait_for(News::Over) - begin;
-    client.stop();
-    server.stop();
-    took
+    let machine = Pipe::new(load.clone(), profile);
+    Running::start(driver, machine, Bytes::new(), serves)
 }
 
 /// Two whole nodes: one has a chain of `count` blocks with headers of `header_bytes` bytes, the
@@ -65,8 +66,5 @@ pub(crate) fn node(driver: Driver, count: usize, header_bytes: usize, body: &Byt
     server.wait_for(last);
     client.command(Command::AddPeer(server.addr()));
     let begin = client.wait_for(News::Up);
-    let took = client.wait_for(last) - begin;
-    client.stop();
-    server.stop();
-    took
+    client.wait_for(last) - begin
 }

@@ -207,9 +207,9 @@ impl Pipe {
                 from: point(1),
                 to: point(2),
             }),
-            Load::Headers { .. } => {
-                Order::ChainSync(chain_sync::client::Order::Follow { points: Vec::new() })
-            }
+            Load::Headers { .. } => Order::ChainSync(chain_sync::client::Order::Follow {
+                points: vec![Point::Origin],
+            }),
         };
         self.feed(cx, conn::Event::Order(order));
     }
