@@ -19,10 +19,12 @@ mod slow;
 #[path = "support/mod.rs"]
 mod support;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hosted::DRIVERS;
 use pipe::Load;
-use support::{Job, for_real, rate, rounds, wanted};
+use support::{Job, for_real, rounds, wanted};
 
 fn main() {
     let scale = if for_real() { 1 } else { 100 };
@@ -40,7 +42,7 @@ fn blocks(count: usize) {
     }
     let body = Bytes::from(vec![7; 64 << 10]);
     let total = count * body.len();
-    let gigabytes = total as f64 / 1e9;
+    let gigabytes = real(total) / 1e9;
     let mut job = Job::new(title, "GB/s")
         .anchor("raw std", || rate(gigabytes, raw::stream(total, 64 << 10)))
         .anchor("pallas", || rate(gigabytes, rival::blocks(count, 64 << 10)));
@@ -72,10 +74,13 @@ fn headers(count: usize, pipelined: bool) {
     if !wanted(&title) {
         return;
     }
-    let each = count as f64;
-    let plain = || match pipelined {
-        false => raw::ping_pong(count, 10, bytes + 60),
-        true => raw::stream(count * (bytes + 60), 64 << 10),
+    let each = real(count);
+    let plain = || {
+        if pipelined {
+            raw::stream(count * (bytes + 60), 64 << 10)
+        } else {
+            raw::ping_pong(count, 10, bytes + 60)
+        }
     };
     let ahead = if pipelined { 300 } else { 1 };
     let mut job = Job::new(title, "headers/s")
@@ -105,7 +110,7 @@ fn small(count: usize) {
     if !wanted(&title) {
         return;
     }
-    let each = count as f64;
+    let each = real(count);
     let mut job = Job::new(title, "messages/s")
         .anchor("raw std, 64 KiB writes", || {
             rate(each, raw::stream(count * 100, 64 << 10))
@@ -147,4 +152,14 @@ fn delay(probes: usize) {
         }
         job.report(rounds().min(3));
     }
+}
+
+/// `amount` in `took`, per second.
+fn rate(amount: f64, took: Duration) -> f64 {
+    amount / took.as_secs_f64()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "amounts are below 2^52")]
+fn real(amount: usize) -> f64 {
+    amount as f64
 }

@@ -28,7 +28,7 @@ use samanea_core::{
     wire::{Batch, Encoded, reassembly::Reassembly},
 };
 
-use support::{Job, for_real, nanos, rounds, wanted};
+use support::{Job, for_real, now, rounds, wanted};
 
 fn main() {
     let times = if for_real() { 2_000 } else { 2 };
@@ -243,7 +243,7 @@ where
     Job::new(format!("encode {title}"), "ns")
         .anchor("pallas, new buffer", || {
             nanos(times, || {
-                drop(black_box(minicbor::to_vec(black_box(rival))))
+                drop(black_box(minicbor::to_vec(black_box(rival))));
             })
         })
         .case("pallas, reused buffer", || {
@@ -347,4 +347,13 @@ fn together(bytes: &Bytes) -> Bytes {
         }
         from = end;
     }
+}
+
+/// Nanoseconds of one of `times` calls.
+fn nanos(times: u32, mut call: impl FnMut()) -> f64 {
+    let begin = now();
+    for _ in 0..times {
+        call();
+    }
+    begin.elapsed().as_secs_f64() * 1e9 / f64::from(times)
 }

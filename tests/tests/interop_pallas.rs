@@ -46,7 +46,7 @@ use samanea_core::{
     node::{Command, Config, Engine, Node, Notice},
     proto::{
         Protocol,
-        handshake::{self as ours, Failure, Handshake, Mode, OURS},
+        handshake::{self as ours, Failure, Handshake, Mode, OURS, V14, V15},
     },
 };
 use samanea_sim::toy;
@@ -312,7 +312,7 @@ fn our_proposal_reads_the_same_to_pallas_and_to_a_reader_of_four_fields() {
         assert_eq!(read, strict);
         let mut expected = vec![14, 15];
         if offer.own_versions {
-            expected.extend([u64::from(OURS | 14), u64::from(OURS | 15)]);
+            expected.extend([OURS | V14, OURS | V15].map(u64::from));
         }
         assert!(read.keys().copied().eq(expected));
         let duplex = offer.mode == Mode::InitiatorAndResponder;
@@ -508,7 +508,7 @@ impl Client {
     }
 
     /// Answers our node's requests until it has all transactions.
-    async fn give_transactions(&mut self, shelf: &Shelf) {
+    async fn give_transactions(&mut self, taker: &Shelf) {
         let txs: Vec<(TxId, Bytes)> = (100..100 + TXS).map(|n| toy::transaction(n, 700)).collect();
         let (mut announced, mut acked, mut given) = (0, 0, 0);
         self.tx_submission.send_init().await.unwrap();
@@ -550,7 +550,7 @@ impl Client {
         }
         assert_eq!(given, txs.len());
         self.tx_submission.send_done().await.unwrap();
-        let taken = shelf.offered(txs.len()).await;
+        let taken = taker.offered(txs.len()).await;
         assert!(taken == txs.into_iter().collect());
     }
 

@@ -18,6 +18,7 @@ use samanea_std::{Application, Options};
 use super::{
     hosted::{Driver, Hosted},
     pipe::PlainRules,
+    support::now,
 };
 
 /// What a bench wants to know of a node, and when it happened.
@@ -60,7 +61,7 @@ impl Application for Plain {
             _ => return,
         };
         // Nobody listens any more once the run is over.
-        let _ = self.news.send((Instant::now(), news));
+        let _ = self.news.send((now(), news));
     }
 }
 

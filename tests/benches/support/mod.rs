@@ -1,9 +1,6 @@
 //! What both benches share: rounds that take turns, medians, tables.
 
-use std::{
-    io::{self, Write as _},
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 
@@ -95,7 +92,7 @@ impl<'a> Job<'a> {
             column.set_cell_alignment(CellAlignment::Right);
         }
         let rounds = rounds.max(1);
-        writeln!(io::stdout(), "{table}\n\n(medians of {rounds} rounds)\n").unwrap();
+        println!("{table}\n\n(medians of {rounds} rounds)\n");
     }
 }
 
@@ -113,20 +110,10 @@ fn shown(figure: f64) -> String {
     }
 }
 
-/// Nanoseconds of one of `times` calls.
-#[allow(dead_code, reason = "not every bench measures single calls")]
-pub(crate) fn nanos(times: u32, mut call: impl FnMut()) -> f64 {
-    let begin = Instant::now();
-    for _ in 0..times {
-        call();
-    }
-    begin.elapsed().as_secs_f64() * 1e9 / f64::from(times)
-}
-
-/// `amount` in `took`, per second.
-#[allow(dead_code, reason = "not every bench measures rates")]
-pub(crate) fn rate(amount: f64, took: Duration) -> f64 {
-    amount / took.as_secs_f64()
+/// The time; a bench has no other clock.
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 /// Whether cargo runs this as a bench; else it is a test of the benches themselves: one round of

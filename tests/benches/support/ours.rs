@@ -1,6 +1,6 @@
 //! The jobs done by our own stack.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use samanea_core::{
@@ -14,6 +14,7 @@ use super::{
     host::{News, Running},
     hosted::Driver,
     pipe::{Load, Pipe},
+    support::now,
 };
 
 pub(crate) const MAGIC: u32 = 42;
@@ -24,7 +25,7 @@ pub(crate) fn pipe(driver: Driver, load: &Load) -> Duration {
     let (server, client) = (start(true), start(false));
     client.command(Command::AddPeer(server.addr()));
     client.wait_for(News::Up);
-    let begin = Instant::now();
+    let begin = now();
     client.command(Command::Extend {
         header: Bytes::new(),
     });

@@ -4,8 +4,10 @@ use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use super::support::now;
 
 /// Two ends of a connection over loopback.
 pub(crate) fn pair() -> (TcpStream, TcpStream) {
@@ -20,7 +22,7 @@ pub(crate) fn pair() -> (TcpStream, TcpStream) {
 /// How long `total` bytes take in writes of `write` bytes, from the first write to the last read.
 pub(crate) fn stream(total: usize, write: usize) -> Duration {
     let (mut near, mut far) = pair();
-    let begin = Instant::now();
+    let begin = now();
     let writer = thread::spawn(move || {
         let buffer = vec![7; write];
         let mut left = total;
@@ -53,7 +55,7 @@ pub(crate) fn ping_pong(count: usize, ask: usize, answer: usize) -> Duration {
         }
     });
     let (question, mut reply) = (vec![1; ask], vec![0; answer]);
-    let begin = Instant::now();
+    let begin = now();
     for _ in 0..count {
         near.write_all(&question).unwrap();
         near.read_exact(&mut reply).unwrap();

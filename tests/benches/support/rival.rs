@@ -1,11 +1,7 @@
 //! The same jobs by `pallas-network`: each end on a thread and a current-thread runtime of its
 //! own, its agents over its plexer, no handshake.
 
-use std::{
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::mpsc, thread, time::Duration};
 
 use pallas_network::{
     miniprotocols::{
@@ -18,6 +14,8 @@ use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
 };
+
+use super::support::now;
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -47,7 +45,7 @@ where
     let took = runtime().block_on(async move {
         let bearer = Bearer::connect_tcp(addr).await.unwrap();
         let (channel, plexer) = channel(bearer, protocol, false);
-        let begin = Instant::now();
+        let begin = now();
         ask(channel).await;
         let took = begin.elapsed();
         plexer.abort().await;

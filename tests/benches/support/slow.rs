@@ -19,10 +19,10 @@ use samanea_core::{
 };
 use socket2::{Domain, Socket, Type};
 
-use super::chain::point;
+use super::{chain::point, support::now};
 
 /// How fast it reads.
-const BYTES_PER_SECOND: f64 = 20e6;
+const BYTES_PER_MICROSECOND: u64 = 20;
 
 /// How long the answers to `probes` probes take that are sent, one after another, beside one
 /// range of blocks from `server`; in milliseconds, one each. A probe's answer waits behind all
@@ -39,7 +39,7 @@ pub(crate) fn probe(server: SocketAddr, probes: usize, receive_bytes: usize) -> 
     let mut wire = Wire {
         socket: socket.into(),
         held: BytesMut::new(),
-        began: Instant::now(),
+        began: now(),
         got: 0,
     };
     let mut offer = handshake::Config::new(super::ours::MAGIC);
@@ -53,14 +53,14 @@ pub(crate) fn probe(server: SocketAddr, probes: usize, receive_bytes: usize) -> 
     };
     wire.say::<BlockFetch>(ProtocolId::BLOCK_FETCH, &message);
     // Until the queues on the way are full.
-    wire.began = Instant::now();
+    wire.began = now();
     wire.got = 0;
     while wire.got < 10_000_000 {
         wire.next();
     }
     let mut took = Vec::new();
     for cookie in (0..u16::MAX).take(probes) {
-        let asked = Instant::now();
+        let asked = now();
         let message = keep_alive::Message::KeepAlive(cookie);
         wire.say::<KeepAlive>(ProtocolId::KEEP_ALIVE, &message);
         while wire.next() != ProtocolId::KEEP_ALIVE {}
@@ -69,11 +69,19 @@ pub(crate) fn probe(server: SocketAddr, probes: usize, receive_bytes: usize) -> 
     took
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a slow reader is one that sleeps"
+)]
+fn pause(span: Duration) {
+    thread::sleep(span);
+}
+
 struct Wire {
     socket: std::net::TcpStream,
     held: BytesMut,
     began: Instant,
-    got: usize,
+    got: u64,
 }
 
 impl Wire {
@@ -106,10 +114,10 @@ impl Wire {
             let count = self.socket.read(&mut buffer).unwrap();
             assert_ne!(count, 0);
             self.held.extend_from_slice(&buffer[..count]);
-            self.got += count;
-            let due = Duration::from_secs_f64(self.got as f64 / BYTES_PER_SECOND);
+            self.got += u64::try_from(count).unwrap();
+            let due = Duration::from_micros(self.got / BYTES_PER_MICROSECOND);
             if let Some(early) = due.checked_sub(self.began.elapsed()) {
-                thread::sleep(early);
+                pause(early);
             }
         }
     }

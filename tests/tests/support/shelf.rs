@@ -86,10 +86,8 @@ impl Shelf {
                 told.await;
             }
         });
-        match found.await {
-            Ok(notice) => notice,
-            Err(_) => panic!("not among {passed:#?}"),
-        }
+        let found = found.await;
+        found.unwrap_or_else(|_| panic!("not among {passed:#?}"))
     }
 
     fn next(&self) -> Option<Notice> {
