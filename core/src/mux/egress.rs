@@ -12,12 +12,138 @@ use alloc::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::Batch;
-use crate::wire::{Encoded, frame::Header};
+use super::{Action, BATCH_BYTES_MAX, BATCH_SEGMENTS_MAX, Batch, HalfId, Mux, Phase};
+use crate::{
+    base::Cx,
+    wire::{
+        Encoded,
+        frame::{HEADER_BYTES, Header},
+    },
+};
+
+impl Mux {
+    pub(super) fn on_send(&mut self, half: HalfId, message: Encoded) {
+        if self.has_ended() || message.is_empty() {
+            return;
+        }
+        let Some(at) = self.find(half) else {
+            return;
+        };
+        let Some(lane) = self.lanes.get_mut(at) else {
+            return;
+        };
+        self.pending = self.pending.saturating_add(message.len());
+        lane.outbox.push(message);
+        lane.full = !lane.has_room();
+        if !lane.queued {
+            lane.queued = true;
+            self.tokens.push_back(u8::try_from(at).unwrap_or(u8::MAX));
+        }
+    }
+
+    pub(super) fn on_turn(&mut self, cx: &mut Cx<'_, Action>) {
+        if self.has_ended() || self.pending == 0 {
+            return;
+        }
+        let idle = self.in_flight == 0;
+        let time_us = u32::try_from(cx.now.as_micros() & 0xffff_ffff).unwrap_or(0);
+        loop {
+            let batch = self.cut(time_us);
+            if batch.is_empty() {
+                break;
+            }
+            cx.act(Action::Write(batch));
+        }
+        if idle && self.in_flight > 0 && !matches!(self.phase, Phase::Draining(_)) {
+            self.write_by = Some(cx.now.after(self.config.write_timeout));
+        }
+        if self.pending == 0 && self.arena.capacity() > ARENA_BYTES_KEPT {
+            *self.arena = BytesMut::new();
+        }
+        for lane in self.lanes.iter_mut().filter(|lane| lane.full) {
+            if lane.has_room() {
+                lane.full = false;
+                cx.act(Action::Room(lane.half));
+            }
+        }
+    }
+
+    /// One batch: a segment of each half in turn, as many as window and batch hold.
+    fn cut(&mut self, time_us: u32) -> Batch {
+        let room = self.config.window_bytes.saturating_sub(self.in_flight);
+        let room = room.min(BATCH_BYTES_MAX);
+        let copied = self.copied_bytes(room);
+        let mut gather = Gather::new(&mut self.arena, copied);
+        for _ in 0..BATCH_SEGMENTS_MAX {
+            let Some(&token) = self.tokens.front() else {
+                break;
+            };
+            let Some(lane) = self.lanes.get_mut(usize::from(token)) else {
+                break;
+            };
+            let len = lane.outbox.bytes().min(self.config.segment_bytes_max);
+            let after = gather
+                .bytes()
+                .saturating_add(HEADER_BYTES)
+                .saturating_add(len);
+            if after > room {
+                break;
+            }
+            let header = Header {
+                time_us,
+                sender: lane.half.role,
+                protocol: lane.half.protocol,
+                len: u16::try_from(len).unwrap_or(u16::MAX),
+            };
+            lane.outbox.cut(header, &mut gather);
+            self.pending = self.pending.saturating_sub(len);
+            self.tokens.pop_front();
+            if lane.outbox.bytes() > 0 {
+                self.tokens.push_back(token);
+            } else {
+                lane.queued = false;
+                lane.outbox.rest();
+            }
+        }
+        self.in_flight = self.in_flight.saturating_add(gather.bytes());
+        gather.finish()
+    }
+
+    /// About how many bytes the next batch copies, at most `room`.
+    fn copied_bytes(&self, room: usize) -> usize {
+        let lanes = self
+            .tokens
+            .iter()
+            .filter_map(|token| self.lanes.get(usize::from(*token)));
+        let bytes = lanes.fold(0_usize, |sum, lane| {
+            let segments = lane.outbox.bytes().min(room) / self.config.segment_bytes_max;
+            let headers = segments.saturating_add(1).saturating_mul(HEADER_BYTES);
+            sum.saturating_add(lane.outbox.short_bytes())
+                .saturating_add(headers)
+        });
+        bytes.min(room)
+    }
+
+    pub(super) fn on_flushed(&mut self, cx: &mut Cx<'_, Action>, bytes: usize) {
+        if self.has_ended() || bytes == 0 {
+            return;
+        }
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+        if self.in_flight == 0 {
+            self.write_by = None;
+        } else if self.write_by.is_some() {
+            self.write_by = Some(cx.now.after(self.config.write_timeout));
+        }
+        self.finish_drain(cx);
+    }
+}
 
 /// Parts of at most this many bytes are copied, longer ones shared. A shared part costs two
 /// entries of a vectored write and two reference counts. Guess, not measured.
 pub(super) const COPIED_BYTES_MAX: usize = 1_024;
+
+/// Memory for batches that is kept while nothing is queued.
+const ARENA_BYTES_KEPT: usize = 1_024;
 
 /// The queue of one half.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -11,6 +11,96 @@ use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
+use super::{Action, Error, HALVES_MAX, HalfId, Mux, Phase};
+use crate::{
+    base::Cx,
+    wire::frame::{EmptySegment, Header, Piece},
+};
+
+impl Mux {
+    pub(super) fn on_received(&mut self, cx: &mut Cx<'_, Action>, mut bytes: Bytes) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.settle();
+        let whole = self.deframer.whole();
+        loop {
+            match self.deframer.next(&mut bytes) {
+                Ok(Some(piece)) => {
+                    if let Err(error) = self.deliver(cx, piece) {
+                        return self.fail(cx, error);
+                    }
+                }
+                Ok(None) => break,
+                Err(EmptySegment) => return self.fail(cx, Error::SduDecodeError),
+            }
+        }
+        if !self.deframer.is_inside() {
+            self.read_by = None;
+        } else if self.read_by.is_none() || self.deframer.whole() != whole {
+            self.read_by = Some(cx.now.after(self.config.read_timeout));
+        }
+    }
+
+    /// Lets go of the read before, where it was not taken.
+    fn settle(&mut self) {
+        while self.fresh != 0 {
+            let at = self.fresh.trailing_zeros();
+            self.fresh &= self.fresh.wrapping_sub(1);
+            let lane = usize::try_from(at)
+                .ok()
+                .and_then(|at| self.lanes.get_mut(at));
+            if let Some(lane) = lane {
+                lane.inbox.settle();
+            }
+        }
+    }
+
+    /// Puts a piece into the queue of the half that it is for: the flipped one of its sender.
+    fn deliver(&mut self, cx: &mut Cx<'_, Action>, piece: Piece) -> Result<(), Error> {
+        let Header {
+            protocol, sender, ..
+        } = piece.header;
+        let half = HalfId {
+            protocol,
+            role: sender.flip(),
+        };
+        let found = self.find(half);
+        let Some((at, lane)) = found.and_then(|at| Some((at, self.lanes.get_mut(at)?))) else {
+            let known = self.lanes.iter().any(|lane| lane.half.protocol == protocol);
+            return Err(if known {
+                Error::InitiatorOnly {
+                    protocol,
+                    role: half.role,
+                }
+            } else {
+                Error::UnknownMiniProtocol(protocol)
+            });
+        };
+        let before = lane.inbox.bytes();
+        let max = lane.ingress_max;
+        let room = usize::try_from(max).map_or(usize::MAX, |max| max.saturating_sub(before));
+        let over = piece.bytes.len() > room;
+        let mut bytes = piece.bytes;
+        bytes.truncate(room);
+        if !bytes.is_empty() {
+            lane.inbox.push(bytes);
+            self.fresh |= 1 << (at % HALVES_MAX);
+            if before == 0 {
+                cx.act(Action::Ready(half));
+            }
+        }
+        if over {
+            return Err(Error::IngressQueueOverRun {
+                protocol,
+                role: sender,
+                max,
+            });
+        }
+        Ok(())
+    }
+}
+
 /// The queue of one half.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

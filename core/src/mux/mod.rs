@@ -85,15 +85,12 @@ pub use self::{
     },
     error::Error,
 };
-use self::{
-    egress::{Gather, Outbox},
-    ingress::Inbox,
-};
+use self::{egress::Outbox, ingress::Inbox};
 use crate::{
     base::{Cx, Instant, Machine, ProtocolId, Role, Scratch, Violated, soonest, violated},
     wire::{
         Encoded,
-        frame::{Deframer, EmptySegment, HEADER_BYTES, Header, PAYLOAD_BYTES_MAX, Piece},
+        frame::{Deframer, HEADER_BYTES, PAYLOAD_BYTES_MAX},
     },
 };
 
@@ -309,203 +306,6 @@ impl Mux {
         matches!(self.phase, Phase::Ended)
     }
 
-    fn on_received(&mut self, cx: &mut Cx<'_, Action>, mut bytes: Bytes) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        self.settle();
-        let whole = self.deframer.whole();
-        loop {
-            match self.deframer.next(&mut bytes) {
-                Ok(Some(piece)) => {
-                    if let Err(error) = self.deliver(cx, piece) {
-                        return self.fail(cx, error);
-                    }
-                }
-                Ok(None) => break,
-                Err(EmptySegment) => return self.fail(cx, Error::SduDecodeError),
-            }
-        }
-        if !self.deframer.is_inside() {
-            self.read_by = None;
-        } else if self.read_by.is_none() || self.deframer.whole() != whole {
-            self.read_by = Some(cx.now.after(self.config.read_timeout));
-        }
-    }
-
-    /// Lets go of the read before, where it was not taken.
-    fn settle(&mut self) {
-        while self.fresh != 0 {
-            let at = self.fresh.trailing_zeros();
-            self.fresh &= self.fresh.wrapping_sub(1);
-            let lane = usize::try_from(at)
-                .ok()
-                .and_then(|at| self.lanes.get_mut(at));
-            if let Some(lane) = lane {
-                lane.inbox.settle();
-            }
-        }
-    }
-
-    /// Puts a piece into the queue of the half that it is for: the flipped one of its sender.
-    fn deliver(&mut self, cx: &mut Cx<'_, Action>, piece: Piece) -> Result<(), Error> {
-        let Header {
-            protocol, sender, ..
-        } = piece.header;
-        let half = HalfId {
-            protocol,
-            role: sender.flip(),
-        };
-        let found = self.find(half);
-        let Some((at, lane)) = found.and_then(|at| Some((at, self.lanes.get_mut(at)?))) else {
-            let known = self.lanes.iter().any(|lane| lane.half.protocol == protocol);
-            return Err(if known {
-                Error::InitiatorOnly {
-                    protocol,
-                    role: half.role,
-                }
-            } else {
-                Error::UnknownMiniProtocol(protocol)
-            });
-        };
-        let before = lane.inbox.bytes();
-        let max = lane.ingress_max;
-        let room = usize::try_from(max).map_or(usize::MAX, |max| max.saturating_sub(before));
-        let over = piece.bytes.len() > room;
-        let mut bytes = piece.bytes;
-        bytes.truncate(room);
-        if !bytes.is_empty() {
-            lane.inbox.push(bytes);
-            self.fresh |= 1 << (at % HALVES_MAX);
-            if before == 0 {
-                cx.act(Action::Ready(half));
-            }
-        }
-        if over {
-            return Err(Error::IngressQueueOverRun {
-                protocol,
-                role: sender,
-                max,
-            });
-        }
-        Ok(())
-    }
-
-    fn on_send(&mut self, half: HalfId, message: Encoded) {
-        if self.has_ended() || message.is_empty() {
-            return;
-        }
-        let Some(at) = self.find(half) else {
-            return;
-        };
-        let Some(lane) = self.lanes.get_mut(at) else {
-            return;
-        };
-        self.pending = self.pending.saturating_add(message.len());
-        lane.outbox.push(message);
-        lane.full = !lane.has_room();
-        if !lane.queued {
-            lane.queued = true;
-            self.tokens.push_back(u8::try_from(at).unwrap_or(u8::MAX));
-        }
-    }
-
-    fn on_turn(&mut self, cx: &mut Cx<'_, Action>) {
-        if self.has_ended() || self.pending == 0 {
-            return;
-        }
-        let idle = self.in_flight == 0;
-        let time_us = u32::try_from(cx.now.as_micros() & 0xffff_ffff).unwrap_or(0);
-        loop {
-            let batch = self.cut(time_us);
-            if batch.is_empty() {
-                break;
-            }
-            cx.act(Action::Write(batch));
-        }
-        if idle && self.in_flight > 0 && !matches!(self.phase, Phase::Draining(_)) {
-            self.write_by = Some(cx.now.after(self.config.write_timeout));
-        }
-        if self.pending == 0 && self.arena.capacity() > ARENA_BYTES_KEPT {
-            *self.arena = BytesMut::new();
-        }
-        for lane in self.lanes.iter_mut().filter(|lane| lane.full) {
-            if lane.has_room() {
-                lane.full = false;
-                cx.act(Action::Room(lane.half));
-            }
-        }
-    }
-
-    /// One batch: a segment of each half in turn, as many as window and batch hold.
-    fn cut(&mut self, time_us: u32) -> Batch {
-        let room = self.config.window_bytes.saturating_sub(self.in_flight);
-        let room = room.min(BATCH_BYTES_MAX);
-        let copied = self.copied_bytes(room);
-        let mut gather = Gather::new(&mut self.arena, copied);
-        for _ in 0..BATCH_SEGMENTS_MAX {
-            let Some(&token) = self.tokens.front() else {
-                break;
-            };
-            let Some(lane) = self.lanes.get_mut(usize::from(token)) else {
-                break;
-            };
-            let len = lane.outbox.bytes().min(self.config.segment_bytes_max);
-            let after = gather
-                .bytes()
-                .saturating_add(HEADER_BYTES)
-                .saturating_add(len);
-            if after > room {
-                break;
-            }
-            let header = Header {
-                time_us,
-                sender: lane.half.role,
-                protocol: lane.half.protocol,
-                len: u16::try_from(len).unwrap_or(u16::MAX),
-            };
-            lane.outbox.cut(header, &mut gather);
-            self.pending = self.pending.saturating_sub(len);
-            self.tokens.pop_front();
-            if lane.outbox.bytes() > 0 {
-                self.tokens.push_back(token);
-            } else {
-                lane.queued = false;
-                lane.outbox.rest();
-            }
-        }
-        self.in_flight = self.in_flight.saturating_add(gather.bytes());
-        gather.finish()
-    }
-
-    /// About how many bytes the next batch copies, at most `room`.
-    fn copied_bytes(&self, room: usize) -> usize {
-        let lanes = self
-            .tokens
-            .iter()
-            .filter_map(|token| self.lanes.get(usize::from(*token)));
-        let bytes = lanes.fold(0_usize, |sum, lane| {
-            let segments = lane.outbox.bytes().min(room) / self.config.segment_bytes_max;
-            let headers = segments.saturating_add(1).saturating_mul(HEADER_BYTES);
-            sum.saturating_add(lane.outbox.short_bytes())
-                .saturating_add(headers)
-        });
-        bytes.min(room)
-    }
-
-    fn on_flushed(&mut self, cx: &mut Cx<'_, Action>, bytes: usize) {
-        if self.has_ended() || bytes == 0 {
-            return;
-        }
-        self.in_flight = self.in_flight.saturating_sub(bytes);
-        if self.in_flight == 0 {
-            self.write_by = None;
-        } else if self.write_by.is_some() {
-            self.write_by = Some(cx.now.after(self.config.write_timeout));
-        }
-        self.finish_drain(cx);
-    }
-
     fn on_eof(&mut self, cx: &mut Cx<'_, Action>) {
         if self.phase != Phase::Running {
             return;
@@ -586,9 +386,6 @@ impl Mux {
 }
 
 const _: () = assert!(HALVES_MAX <= 64, "`fresh` has a bit for each half");
-
-/// Memory for batches that is kept while nothing is queued.
-const ARENA_BYTES_KEPT: usize = 1_024;
 
 impl Lane {
     const fn has_room(&self) -> bool {

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{First, NoRules};
+use crate::{
+    base::{First, NoRules},
+    wire::frame::Header,
+};
 
 const fn half(number: u16, role: Role) -> HalfId {
     HalfId {
