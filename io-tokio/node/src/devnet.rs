@@ -72,8 +72,8 @@ pub struct Outcome {
     pub blocks: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// From the first dial of the devnet until it had its tip.
-    pub took: Duration,
+    /// From the first dial of the devnet until it had its tip, if it ever did.
+    pub took: Option<Duration>,
     /// Why a connection of it last ended.
     pub last_fault: Option<String>,
 }
@@ -157,9 +157,7 @@ pub async fn run(
     for (number, (node, dials)) in nodes.iter().zip(dials).enumerate() {
         let hops = hops.get(number).copied().flatten();
         let took = took.get(number).copied().flatten();
-        report
-            .nodes
-            .push(node.outcome(dials, hops, took.unwrap_or(plan.timeout)));
+        report.nodes.push(node.outcome(dials, hops, took));
     }
     let mut stopping = JoinSet::new();
     for node in nodes {
@@ -230,7 +228,7 @@ impl Running {
         }
     }
 
-    fn outcome(&self, dials: Vec<usize>, hops: Option<usize>, took: Duration) -> Outcome {
+    fn outcome(&self, dials: Vec<usize>, hops: Option<usize>, took: Option<Duration>) -> Outcome {
         let watch = self.app.watch();
         let progress = watch.borrow();
         Outcome {

@@ -51,7 +51,7 @@ impl TapeFile {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
             _ => Path::new("."),
         };
-        let file = NamedTempFile::new_in(dir).map_err(failed)?;
+        let file = new_file(dir).map_err(failed)?;
         let out = Arc::new(Mutex::new(Out {
             file: Some(BufWriter::with_capacity(BUFFER_BYTES, file)),
             failed: None,
@@ -97,6 +97,22 @@ impl TapeFile {
             .map_err(|error| failed(error.error))?;
         Ok(summary)
     }
+}
+
+/// The driver may hold its tap for longer: the temporary file goes now.
+impl Drop for TapeFile {
+    fn drop(&mut self) {
+        lock(&self.out).file = None;
+    }
+}
+
+/// A temporary file that keeps the rights that any new file would have.
+fn new_file(dir: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".samanea-").suffix(".part");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(dir)
 }
 
 /// What is on a finished tape.

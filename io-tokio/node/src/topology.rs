@@ -6,8 +6,8 @@ use rand_chacha::{
 };
 
 /// Draws whom each node dials: node 0, the source, nobody; every other node one or two nodes
-/// before it, at most [`REACH`] places away, so that blocks travel several hops and from node 1
-/// on by more than one way. The same for the same seed everywhere.
+/// before it, at most three places away, so that blocks travel several hops, to some nodes by more
+/// than one way. The same for the same seed everywhere.
 pub fn draw(nodes: usize, seed: u64) -> Vec<Vec<usize>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut below = |n: usize| {

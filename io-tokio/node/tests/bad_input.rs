@@ -193,5 +193,9 @@ fn a_tape_that_cannot_be_written_is_named_before_anything_runs() {
         &[&run[..], &["--tape", &at("no/such/dir.tape")]].concat(),
         "dir.tape",
     );
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let run = ["run", "--magic", "1", "--listen", &addr];
+    refused(&[&run[..], &["--tape", &at("x.tape")]].concat(), "--listen");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

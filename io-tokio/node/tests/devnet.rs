@@ -2,14 +2,18 @@
 
 mod support;
 
-use std::fs;
+use std::{
+    fs,
+    io::Read,
+    process::{Command, Stdio},
+};
 
 use samanea::{generate::Recipe, rules::Eras};
 use samanea_core::{
     node::Engine,
     tape::{self, Ending},
 };
-use support::{output, say, shared};
+use support::{output, samanea, say, shared};
 
 #[test]
 fn every_node_gets_the_generated_chain_on_every_driver() {
@@ -125,6 +129,42 @@ fn a_tape_leads_to_the_same_actions_again() {
         touched += u32::from(code != 0);
     }
     assert!(touched > 5, "{touched}");
+}
+
+#[test]
+fn an_interrupted_devnet_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("run.tape");
+    // Far more blocks than can travel before the signal comes.
+    let mut devnet = samanea(["devnet", "--blocks", "4000", "--nodes", "40", "--tape"])
+        .arg(&name)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The tape is begun once the signals are listened for.
+    while fs::read_dir(dir.path()).unwrap().count() == 0 {
+        assert_eq!(devnet.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    let pid = devnet.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut err = String::new();
+    devnet
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut err)
+        .unwrap();
+    assert_eq!(devnet.wait().unwrap().code(), Some(1), "{err}");
+    assert_eq!(err, "samanea: interrupted\n");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 /// The tape is refused with one line that names it and one of these codes.

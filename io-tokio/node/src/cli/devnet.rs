@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::{Failure, args, read_chain, runtime, say};
+use super::{Failure, Signals, args, read_chain, runtime, say};
 use crate::{
     app::Progress,
     devnet::{self, Plan, Report},
@@ -40,14 +40,24 @@ pub(super) fn main(args: &args::Devnet) -> Result<(), Failure> {
     };
     let blocks = u64::try_from(chain.len()).unwrap_or(u64::MAX);
     let bars = MultiProgress::new();
-    let running = devnet::run(&plan, &chain, |watches| show(&bars, blocks, watches));
-    let report = runtime()?.block_on(running).map_err(|error| match error {
-        devnet::Error::Tape(error) => Failure::input(format!("--tape: {error}")),
-        other => Failure::run(other),
+    let report = runtime()?.block_on(async {
+        let mut stop = Signals::new()?;
+        let look = |watches| show(&bars, blocks, watches);
+        tokio::select! {
+            report = devnet::run(&plan, &chain, look) => report.map_err(failed),
+            signal = stop.recv() => Err(Failure::run(signal)),
+        }
     })?;
     // The bars have done their work; what stays is the table.
     let _ = bars.clear();
     tell(&report, args)
+}
+
+fn failed(error: devnet::Error) -> Failure {
+    match error {
+        devnet::Error::Tape(error) => Failure::input(format!("--tape: {error}")),
+        other => Failure::run(other),
+    }
 }
 
 /// A bar for each node; drawn on a terminal only.
@@ -129,7 +139,10 @@ fn table(report: &Report) -> Table {
                 .map_or_else(String::new, |hash| hash.to_string()),
             node.blocks.to_string(),
             node.bytes.to_string(),
-            format!("{:.3} s", node.took.as_secs_f64()),
+            node.took.map_or_else(
+                || String::from("never"),
+                |took| format!("{:.3} s", took.as_secs_f64()),
+            ),
         ]);
     }
     for (at, column) in table.column_iter_mut().enumerate() {

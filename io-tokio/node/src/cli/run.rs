@@ -8,10 +8,9 @@ use samanea_core::{
     node::{Command, Config, Engine, Node},
 };
 use samanea_std::Options;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use super::{Failure, args, read_chain, runtime};
+use super::{Failure, Signals, args, read_chain, runtime};
 use crate::{Block, app::App, driver::Handle, rules::Eras, tape::TapeFile};
 
 pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
@@ -42,8 +41,7 @@ fn start(args: &args::Run, first: Option<&Block>) -> Result<Start, Failure> {
 }
 
 async fn run(args: &args::Run, config: Config, chain: Vec<Block>) -> Result<(), Failure> {
-    let mut interrupt = listen_for(SignalKind::interrupt())?;
-    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut stop = Signals::new()?;
     let mut peers = Vec::new();
     for args::Remote(peer) in &args.peer {
         let failed = |error: io::Error| Failure::input(format!("--peer {peer}: {error}"));
@@ -76,10 +74,7 @@ async fn run(args: &args::Run, config: Config, chain: Vec<Block>) -> Result<(), 
         handle.command(Command::AddPeer(peer));
     }
 
-    tokio::select! {
-        _ = interrupt.recv() => info!("interrupted"),
-        _ = terminate.recv() => info!("terminated"),
-    }
+    info!("{}", stop.recv().await);
     handle.stop().await;
     if let Some(tape) = tape {
         let tape = tape.finish().map_err(Failure::run)?;
@@ -87,10 +82,6 @@ async fn run(args: &args::Run, config: Config, chain: Vec<Block>) -> Result<(), 
     }
     info!("stopped");
     Ok(())
-}
-
-fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
-    signal(kind).map_err(|error| Failure::run(format!("no signals: {error}")))
 }
 
 fn list(addrs: &[SocketAddr]) -> String {
