@@ -261,7 +261,7 @@ impl Machine for Chain {
     type Action = Action;
 
     fn step(&mut self, cx: &mut Cx<'_, Action>, event: Event) {
-        if !self.keyed {
+        if !self.keyed && event != Event::Tick {
             self.draw_keys(cx.choice);
         }
         match event {

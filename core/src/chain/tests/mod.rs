@@ -1,9 +1,9 @@
 //! Tests of the chain: one machine by hand, then several wired back to back.
 
+mod any;
 mod bounds;
 mod follow;
 mod serve;
-mod speed;
 mod txs;
 mod world;
 mod worlds;

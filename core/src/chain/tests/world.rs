@@ -280,6 +280,10 @@ enum Down {
 }
 
 /// One node follows another: the four halves between them and what is under way.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four halves, each with a state of two"
+)]
 struct Link {
     client: usize,
     server: usize,
@@ -643,7 +647,7 @@ impl World {
                     Verdict::WrongBody
                 } else if self.invalid.contains(&hash) {
                     Verdict::Invalid
-                } else if pick % 23 == 0 {
+                } else if pick.is_multiple_of(23) {
                     Verdict::Failed
                 } else {
                     member.store.insert(hash, block);

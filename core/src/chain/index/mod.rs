@@ -13,6 +13,9 @@
 //! is idle exactly when nobody holds it, it has no child and is not on `main`; 4. an entry is
 //! joined only when its parent is; 5. a parent knows its children.
 
+mod check;
+mod paths;
+
 use alloc::{
     collections::{BTreeSet, VecDeque},
     vec::Vec,
@@ -22,9 +25,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Start;
-use crate::base::{
-    BlockNo, Hash32, HeaderView, Point, Serial, SlotIndex as Ix, Slots, Tip, Violated, violated,
-};
+use crate::base::{BlockNo, Hash32, HeaderView, Point, Serial, SlotIndex as Ix, Slots, Tip};
 
 /// What is known of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -295,7 +296,7 @@ impl Index {
     }
 
     /// Puts a header into the tree; `None` when it is there already or there is no room. The
-    /// caller has checked that it fits.
+    /// caller has checked that it fits, and holds or settles it next.
     pub(super) fn insert(&mut self, new: New) -> Option<Ix> {
         let hash = new.view.point.hash()?;
         let height = match new.parent {
@@ -334,7 +335,6 @@ impl Index {
             }
             None => self.roots = Some(ix),
         }
-        self.idle.insert((height + 1, ix));
         Some(ix)
     }
 
@@ -541,131 +541,6 @@ impl Index {
         for ix in order.into_iter().rev() {
             self.unlink(ix);
         }
-    }
-
-    /// Points of our chain for a peer to find the newest common one: newest first, the gaps
-    /// growing like Fibonacci numbers, the anchor last.
-    /// src: Ouroboros network specification, "Chain-Sync", finding an intersection
-    pub(super) fn locators(&self) -> Vec<Point> {
-        let mut points = Vec::new();
-        let (mut offset, mut next) = (0_u64, 1_u64);
-        let tip = self.tip_height();
-        while let Some(ix) = tip.checked_sub(offset).and_then(|h| self.main_at(h)) {
-            points.extend(self.entry(ix).map(|entry| entry.view.point));
-            (offset, next) = match offset {
-                0 => (1, 2),
-                _ => (next, next.saturating_add(offset)),
-            };
-        }
-        points.push(self.anchor.point.unwrap_or(Point::Origin));
-        points
-    }
-
-    /// Whether all bodies from `from` to `to`, both inclusive, are kept and on one branch that
-    /// hangs together with the anchor.
-    pub(super) fn is_range(&self, from: Ix, to: Ix) -> Option<bool> {
-        let (first, last) = (self.entry(from)?, self.entry(to)?);
-        if last.state != State::Joined || first.height > last.height {
-            return Some(false);
-        }
-        let (fork, side) = self.side(to, first.height);
-        Some(match side.last() {
-            Some(&ix) if fork < first.height => ix == from,
-            _ => self.on_main(from),
-        })
-    }
-
-    /// The blocks of the branch of `to` that are not on our chain, newest first, down to height
-    /// `low` at most; and the height below the last of them.
-    fn side(&self, to: Ix, low: u64) -> (u64, SmallVec<[Ix; 8]>) {
-        let mut side = SmallVec::new();
-        let mut at = Some(to);
-        let mut below = self.anchor.height;
-        while let Some((ix, entry)) = at.and_then(|ix| Some((ix, self.entry(ix)?))) {
-            below = entry.height;
-            if self.on_main(ix) || entry.height < low {
-                break;
-            }
-            below = entry.height.saturating_sub(1);
-            side.push(ix);
-            at = entry.parent;
-        }
-        (below, side)
-    }
-
-    /// The next points to load of the range that ends with `to`, from height `next` on: at most
-    /// `count`, and no more after `bytes` are reached.
-    pub(super) fn window(&self, to: Ix, next: u64, count: usize, bytes: u64) -> Vec<Point> {
-        let mut points = Vec::new();
-        let Some(last) = self.entry(to).map(|entry| entry.height) else {
-            return points;
-        };
-        let (fork, side) = self.side(to, next);
-        let mut sum = 0_u64;
-        for height in next..=last {
-            if points.len() >= count || sum >= bytes {
-                break;
-            }
-            let ix = if height <= fork {
-                self.main_at(height)
-            } else {
-                let down = usize::try_from(last - height).ok();
-                down.and_then(|down| side.get(down)).copied()
-            };
-            let Some(entry) = ix.and_then(|ix| self.entry(ix)) else {
-                break;
-            };
-            points.push(entry.view.point);
-            sum = sum.saturating_add(u64::from(entry.view.body_bytes));
-        }
-        points
-    }
-
-    /// Checks invariants 1 to 5.
-    pub(super) fn check_invariants(&self) -> Result<(), Violated> {
-        let name = "chain index";
-        let mut before = None;
-        let mut dense = true;
-        for (height, &ix) in (self.anchor.height + 1..).zip(&self.main) {
-            let entry = self.entry(ix);
-            dense &= entry.is_some_and(|e| e.parent == before && e.height == height);
-            before = Some(ix);
-        }
-        violated(dense, name, 1, "main is dense")?;
-        let joined = |ix: &Ix| self.entry(*ix).is_some_and(|e| e.state == State::Joined);
-        violated(
-            self.main.iter().all(joined),
-            name,
-            2,
-            "all of main is joined",
-        )?;
-        for (hash, entry) in self.entries.iter() {
-            let ix = self.find(hash);
-            let leaf = entry.refs == 0 && entry.child.is_none();
-            let main = self.main_at(entry.height) == ix;
-            let idle = ix.is_some_and(|ix| self.idle.contains(&(entry.height, ix)));
-            violated(
-                (leaf && !main) == idle,
-                name,
-                3,
-                "idle is what nobody needs",
-            )?;
-            let parent = entry.parent.is_none_or(|ix| joined(&ix));
-            let after = entry.state != State::Joined || parent;
-            violated(after, name, 4, "joined after the parent")?;
-            let known = match entry.left {
-                Some(left) => self.entry(left).is_some_and(|e| e.right == ix),
-                None => self.children(entry.parent).next() == ix,
-            };
-            violated(known, name, 5, "a parent knows its children")?;
-        }
-        violated(
-            self.idle.len() <= self.entries.len(),
-            name,
-            3,
-            "idle is what nobody needs",
-        )?;
-        self.entries.check_invariants()
     }
 }
 
