@@ -416,6 +416,13 @@ impl Arena {
             self.chunk = CHUNK_MAX.min(self.chunk.saturating_mul(2));
         }
         let body = P::encode(message, &mut self.buffer);
+        if self.buffer.is_empty() {
+            // A constant: it needs none of this memory.
+            return Encoded {
+                head: body,
+                body: Bytes::new(),
+            };
+        }
         let head = self.buffer.split().freeze();
         self.last = head.len().max(HEAD_BYTES);
         Encoded { head, body }

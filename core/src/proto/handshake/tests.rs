@@ -196,7 +196,7 @@ fn known_versions_must_rise_and_unknown_ones_are_passed_over() {
         keys("8200bb7fffffffffffffff").is_err(),
         "no bytes for so many"
     );
-    let deep = ["8200a10e", &"9f".repeat(1_000), &"ff".repeat(1_000)].concat();
+    let deep = ["8200a10e", &"9f".repeat(2_500), &"ff".repeat(2_500)].concat();
     assert_eq!(keys(&deep), Err(DecodeError::Depth));
 }
 
