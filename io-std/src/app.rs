@@ -2,13 +2,14 @@
 
 use samanea_core::{
     base::{Instant, NoRules, Rules, Ticket},
-    chain::{Answer, Question},
+    chain::{Answer, Question, Verdict},
     node::Notice,
 };
 
 /// The application as drivers call it, from any of their threads and from several at once.
 ///
-/// No call is made while the node's lock is held, but for those of [`rules`](Self::rules).
+/// No call is made while the node's lock is held, but for those of [`rules`](Self::rules). A
+/// question on which the application panics is answered as by one who knows nothing.
 pub trait Application: Send + Sync + 'static {
     /// Quick and pure questions, asked inside steps while the node waits: they must neither block
     /// nor call the driver's handle.
@@ -36,11 +37,16 @@ impl Application for NoApplication {
     }
 
     fn ask(&self, _ticket: Ticket, question: Question) -> Option<Answer> {
-        Some(match question {
-            Question::Load(_) => Answer::Loaded(Vec::new()),
-            Question::Judge { .. } => Answer::Verdict(samanea_core::chain::Verdict::Failed),
-            Question::Offer { .. } => Answer::Taken(false),
-            Question::Take(_) => Answer::Txs(Vec::new()),
-        })
+        Some(ignorant(&question))
+    }
+}
+
+/// The answer of one who knows nothing and can keep nothing.
+pub(crate) fn ignorant(question: &Question) -> Answer {
+    match question {
+        Question::Load(_) => Answer::Loaded(Vec::new()),
+        Question::Judge { .. } => Answer::Verdict(Verdict::Failed),
+        Question::Offer { .. } => Answer::Taken(false),
+        Question::Take(_) => Answer::Txs(Vec::new()),
     }
 }

@@ -14,6 +14,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -26,7 +27,7 @@ use samanea_core::{
     node::{Action, Event, Node, Notice, Tap},
 };
 
-use crate::{Application, Clock, Ending, Line, Options};
+use crate::{Application, Clock, Ending, Line, Options, app::ignorant};
 
 /// A node, its connections, and whoever looks on.
 pub struct Hub<M, S> {
@@ -234,7 +235,10 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
         }
         let mut answers: Vec<Event> = Vec::new();
         for (ticket, question) in todo.asks.drain(..) {
-            if let Some(answer) = self.app.ask(ticket, question) {
+            // The thread or task has more to look after than this question.
+            let answer = ignorant(&question);
+            let asked = catch_unwind(AssertUnwindSafe(|| self.app.ask(ticket, question)));
+            if let Some(answer) = asked.unwrap_or(Some(answer)) {
                 answers.push(Event::Answered { ticket, answer });
             }
         }
@@ -418,11 +422,11 @@ impl Bulletin {
             if self.is_delivering.swap(true, Ordering::SeqCst) {
                 return; // Another one is at it and will see ours.
             }
-            let delivering = Delivering(&self.is_delivering);
             while let Some((now, notice)) = self.next() {
-                app.notice(now, &notice);
+                // The hook has told of a panic; the next notice may fare better.
+                let _ = catch_unwind(AssertUnwindSafe(|| app.notice(now, &notice)));
             }
-            drop(delivering);
+            self.is_delivering.store(false, Ordering::SeqCst);
             if self.pending().queue.is_empty() {
                 return;
             }
@@ -435,14 +439,5 @@ impl Bulletin {
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Ends a delivery, also when the application panics in it.
-struct Delivering<'a>(&'a AtomicBool);
-
-impl Drop for Delivering<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
     }
 }

@@ -185,11 +185,16 @@ impl Outgoing {
             bytes -= piece.len();
             self.pieces.pop_front();
         }
+        if self.pieces.capacity() > KEPT_MAX {
+            self.pieces = VecDeque::new();
+        }
     }
 }
 
 /// Pieces of one vectored write, at most: what Linux takes (`UIO_MAXIOV`).
 const SLICES_MAX: usize = 1_024;
+/// Places of an empty queue that are kept, at most: idle connections must not own much.
+const KEPT_MAX: usize = 64;
 /// So few pieces do not pay for clearing the long array.
 const FEW: usize = 32;
 

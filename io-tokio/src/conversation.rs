@@ -32,28 +32,14 @@ pub(crate) async fn converse<M>(
 ) where
     M: Machine<Event = Event, Action = Action> + Send + 'static,
 {
-    let conn = line.conn;
-    let mut todo = Todo::of(conn);
     let mut queue = Outgoing::default();
     loop {
         let wish = line.take(&mut queue);
         match wish.ending {
             None => {}
             Some(Ending::Reset) => return socket::reset_on_close(&stream),
-            Some(Ending::Flush) => return flush(&driver, &line, stream, queue).await,
-        }
-        if !todo.asks.is_empty() || todo.stopped {
-            // First what need not wait for the application's answer.
-            let wrote = try_write(&stream, &mut queue);
-            driver.carry_out(&mut todo);
-            if wrote > 0 {
-                let flushed = Event::Flushed { conn, bytes: wrote };
-                driver
-                    .hub
-                    .feed(Some(&line), [flushed, Event::Turn], &mut todo);
-                driver.wake(&mut todo);
-            }
-            continue;
+            // Boxed, so that only those who end pay for it.
+            Some(Ending::Flush) => return Box::pin(flush(&driver, &line, stream, queue)).await,
         }
         let read_bytes = if wish.reading {
             driver.limits.read_bytes
@@ -61,29 +47,50 @@ pub(crate) async fn converse<M>(
             0
         };
         let done = exchange(&mut stream, &mut queue, read_bytes, &line.seat).await;
-        let flushed = (done.wrote > 0).then_some(Event::Flushed {
-            conn,
-            bytes: done.wrote,
-        });
-        let received = done.read.map(|bytes| Event::Received { conn, bytes });
-        if flushed.is_some() || received.is_some() {
-            let events = [flushed, received, Some(Event::Turn)].into_iter().flatten();
-            driver.hub.feed(Some(&line), events, &mut todo);
-        }
-        if let Some(cause) = done.ended {
-            driver
-                .hub
-                .feed_last(&line, Event::Closed { conn, cause }, &mut todo);
-            if cause != Cause::Eof {
-                queue.clear();
-            }
-        }
-        if todo.asks.is_empty() {
-            driver.carry_out(&mut todo);
-        } else {
-            driver.wake(&mut todo);
+        tell(&driver, &line, &stream, &mut queue, done);
+    }
+}
+
+/// Feeds what a look at the socket brought, and does what follows.
+fn tell<M>(
+    driver: &Arc<Driver<M>>,
+    line: &Line<Notify>,
+    stream: &TcpStream,
+    queue: &mut Outgoing,
+    done: Done,
+) where
+    M: Machine<Event = Event, Action = Action> + Send + 'static,
+{
+    let conn = line.conn;
+    let mut todo = Todo::of(conn);
+    let received = done.read.map(|bytes| Event::Received { conn, bytes });
+    let flushed = flushed_by(line, done.wrote);
+    if flushed.is_some() || received.is_some() {
+        let events = [flushed, received, Some(Event::Turn)].into_iter().flatten();
+        driver.hub.feed(Some(line), events, &mut todo);
+    }
+    if let Some(cause) = done.ended {
+        let closed = Event::Closed { conn, cause };
+        driver.hub.feed_last(line, closed, &mut todo);
+        if cause != Cause::Eof {
+            queue.clear();
         }
     }
+    if !todo.asks.is_empty() && line.take(queue).ending.is_none() {
+        // First what need not wait for the application's answer.
+        driver.wake(&mut todo);
+        let flushed = flushed_by(line, try_write(stream, queue));
+        if flushed.is_some() {
+            let events = flushed.into_iter().chain([Event::Turn]);
+            driver.hub.feed(Some(line), events, &mut todo);
+        }
+    }
+    driver.carry_out(&mut todo);
+}
+
+fn flushed_by(line: &Line<Notify>, bytes: u64) -> Option<Event> {
+    let conn = line.conn;
+    (bytes > 0).then_some(Event::Flushed { conn, bytes })
 }
 
 /// What one look at the socket brought.
@@ -231,5 +238,24 @@ async fn flush<M>(
     };
     if !is_clean {
         socket::reset_on_close(&stream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use samanea_core::node::Engine;
+
+    use super::*;
+
+    fn bytes_of<A, B, C, F>(_: impl FnOnce(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_an_idle_connection_is_small() {
+        let task = bytes_of(converse::<Engine>);
+        let line = size_of::<Line<Notify>>();
+        assert!(task <= 384, "{task} bytes");
+        assert!(line <= 256, "{line} bytes");
     }
 }

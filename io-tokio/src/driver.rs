@@ -313,7 +313,8 @@ where
             let events = [Event::Connected { conn, local }, Event::Turn];
             driver.hub.feed(Some(&line), events, &mut todo);
             driver.carry_out(&mut todo);
-            converse(driver, line, stream).await;
+            // A task of its own, which needs less memory than one that dials.
+            driver.spawn(converse(Arc::clone(&driver), line, stream));
         }
         Err(error) => {
             let failed = Event::ConnectFailed {

@@ -575,6 +575,7 @@ impl Application for Careful {
         if ticket.0.is_multiple_of(2) {
             return Some(Answer::Taken(true));
         }
+        assert!(ticket.0 != 9, "this panic is part of the case");
         self.kept.lock().unwrap().send(ticket).unwrap();
         None
     }
@@ -606,6 +607,10 @@ fn questions(driver: &dyn Driver) {
         node.node.answer(ticket, Answer::Taken(false));
         node.wait_for(&Seen::Answered(ticket, Answer::Taken(false)));
     }
+    // Another round of tickets, 7 to 9 at the end, and the last one makes it panic.
+    node.node.command(poke());
+    node.node.command(poke());
+    node.wait_for(&Seen::Answered(Ticket(9), Answer::Loaded(Vec::new())));
     node.end();
 }
 
