@@ -15,7 +15,7 @@ use samanea_core::{
 };
 use samanea_std::Application;
 use tokio::sync::watch;
-use tracing::{debug, info, warn};
+use tracing::{Span, debug, info, warn};
 
 use crate::{
     Block,
@@ -48,12 +48,20 @@ pub struct App {
     store: Store,
     pool: Pool,
     progress: watch::Sender<Progress>,
+    /// What its log lines are told under.
+    span: Span,
 }
 
 impl App {
     /// Keeps at most `blocks_max` blocks, inclusive.
     pub fn new(blocks_max: usize) -> Self {
+        Self::within(Span::none(), blocks_max)
+    }
+
+    /// The same, with log lines that are told under `span`.
+    pub fn within(span: Span, blocks_max: usize) -> Self {
         Self {
+            span,
             store: Store::new(blocks_max),
             pool: Pool::default(),
             progress: watch::Sender::default(),
@@ -92,7 +100,11 @@ impl App {
     fn on_chain(&self, now: Instant, notice: &chain::Notice) {
         match notice {
             chain::Notice::TipChanged { tip, common, from } => {
-                info!(block = tip.block_no, point = %tip.point, ?from, "tip");
+                let (block, point) = (tip.block_no, tip.point);
+                match from {
+                    Some(from) => info!(block, %point, %from, "tip"),
+                    None => debug!(block, %point, "tip of our own"),
+                }
                 debug!(%common, "newest common point");
                 self.progress.send_modify(|progress| {
                     progress.tip = *tip;
@@ -120,6 +132,7 @@ impl Application for App {
     }
 
     fn ask(&self, _ticket: Ticket, question: Question) -> Option<Answer> {
+        let _within = self.span.enter();
         Some(match question {
             Question::Load(points) => Answer::Loaded(self.store.load(&points)),
             Question::Judge { view, block } => Answer::Verdict(self.judge(&view, block)),
@@ -131,6 +144,7 @@ impl Application for App {
     }
 
     fn notice(&self, now: Instant, notice: &Notice) {
+        let _within = self.span.enter();
         match notice {
             Notice::Up {
                 conn,

@@ -15,6 +15,7 @@ use samanea_core::{
 };
 use samanea_std::Options;
 use tokio::{sync::watch, task::JoinSet, time};
+use tracing::info_span;
 
 use crate::{
     Block,
@@ -189,7 +190,7 @@ impl Running {
             _ => Start::Genesis,
         };
         config.chain.headers_max = config.chain.headers_max.max(chain.len());
-        let app = Arc::new(App::new(chain.len()));
+        let app = Arc::new(App::within(info_span!("node", number), chain.len()));
         let own_seed = plan.seed.wrapping_add(u64::try_from(number).unwrap_or(0));
         let node = Node::new(Engine::new(config), own_seed);
         let mut options = Options::default();

@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 
+use minicbor::{Decoder, Encoder};
 use samanea::rules::{BlockFault, Eras, check_block, wrapped_header};
 use samanea_core::base::Rules;
 use serde_json::Value;
@@ -99,3 +100,66 @@ fn golden_transactions_have_their_golden_ids() {
     say(&format!("{same} golden transactions have their golden ids"));
     assert!(ids.is_empty() || same == 6);
 }
+
+#[test]
+fn hostile_bytes_are_answered_and_never_harm() {
+    let (mut headers, mut others) = (0_u32, 0_u32);
+    for (_, header) in vectors("header-payload") {
+        // The envelope stays whole, so that its content reaches the reader of its era.
+        let tag = header.windows(2).position(|two| two == TAG_24).unwrap();
+        let (envelope, mut content) = (&header[..tag + 2], Decoder::new(&header[tag + 2..]));
+        for_each_hostile(content.bytes().unwrap(), 1, |bytes| {
+            let mut wrapped = Encoder::new(envelope.to_vec());
+            wrapped.bytes(bytes).unwrap();
+            let _ = Eras.header(wrapped.writer());
+            headers += 1;
+        });
+    }
+    for (_, input) in ["tx-payload", "block-payload"]
+        .into_iter()
+        .flat_map(vectors)
+    {
+        let tag = input.windows(2).position(|two| two == TAG_24).unwrap();
+        let content = Decoder::new(&input[tag + 2..]).bytes().unwrap().to_vec();
+        for whole in [input, content] {
+            for_each_hostile(&whole, 5, |bytes| {
+                let _ = Eras.tx_id(bytes);
+                let _ = wrapped_header(bytes);
+                others += 1;
+            });
+        }
+    }
+    say(&format!(
+        "{headers} hostile headers, {others} transactions and blocks answered"
+    ));
+    let here = headers + others > 0;
+    assert!(
+        !here || (headers > 100_000 && others > 100_000),
+        "{headers} {others}"
+    );
+}
+
+/// Shows `look` the bytes cut at each `step`th place, and with each hostile head there: instead
+/// of the byte, and inserted with the largest and with a large length behind it.
+fn for_each_hostile(whole: &[u8], step: usize, mut look: impl FnMut(&[u8])) {
+    for at in (0..whole.len()).step_by(step) {
+        look(&whole[..at]);
+        for head in HEADS {
+            let mut bytes = whole.to_vec();
+            bytes[at] = *head;
+            look(&bytes);
+            if *head & 0x1f == 0x1b {
+                bytes.splice(at..at, [&[*head][..], &[0xff; 8]].concat());
+                look(&bytes);
+                bytes[at + 1..at + 5].fill(0);
+                look(&bytes);
+            }
+        }
+    }
+}
+
+const TAG_24: &[u8] = &[0xd8, 0x18];
+/// The heads that lead decoders astray: indefinite, with large lengths, tags, other types.
+const HEADS: &[u8] = &[
+    0x00, 0x1b, 0x3b, 0x5b, 0x5f, 0x7b, 0x80, 0x9b, 0x9f, 0xbb, 0xbf, 0xc2, 0xdb, 0xf6, 0xfb, 0xff,
+];

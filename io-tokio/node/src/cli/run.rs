@@ -69,6 +69,9 @@ async fn run(args: &args::Run, config: Config, chain: Vec<Block>) -> Result<(), 
         let header = block.header.clone();
         handle.command(Command::Extend { header });
     }
+    if let Some(last) = chain.last() {
+        info!(blocks = chain.len(), tip = %last.view.point, "serving");
+    }
     drop(chain);
     for peer in peers {
         handle.command(Command::AddPeer(peer));
