@@ -88,6 +88,7 @@ pub fn scenario(seed: u64, hosts_max: u32, clone_every: u64) -> Result<Report, B
         1 => 60,
         _ => 300,
     };
+    options.honest = hostile_of_1000 == 0;
     let mut world = World::new(options, Box::new(choice), make(seed))?;
     world.grow(0, 20, seed);
     let transitions = 60;
@@ -113,11 +114,11 @@ pub fn scenario(seed: u64, hosts_max: u32, clone_every: u64) -> Result<Report, B
     })
 }
 
-/// Ends all faults, joins the hosts in a line again, makes one chain the longest, and waits until
+/// Ends all faults, joins neighbours both ways, makes one chain the longest, and waits until
 /// all have it.
 pub fn finish(world: &mut World<Engine>) -> Result<Duration, Broken> {
     world.heal()?;
-    world.join_line();
+    world.join_neighbours();
     world.run_until(world.now().after(Duration::from_secs(60)))?;
     // The longest chain grows, so that no tie is left.
     let longest = (0..world.hosts().len())

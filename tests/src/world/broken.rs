@@ -1,6 +1,9 @@
 //! What can be wrong with a run.
 
-use samanea_core::base::{Instant, Violated};
+use samanea_core::{
+    base::{Instant, Violated},
+    conn::Fault,
+};
 
 /// A broken law or invariant: where, when and which.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +62,9 @@ pub enum Breach {
     /// A tip that the application cannot have accepted.
     #[error("the tip {0} stands on a block that was never kept")]
     Tip(String),
+    /// An honest peer was blamed.
+    #[error("an honest peer is blamed: {0}")]
+    Blamed(Fault),
     /// The worlds' promise at the end of a run.
     #[error("{0}")]
     Unmet(String),

@@ -3,7 +3,7 @@
 use core::{net::SocketAddr, time::Duration};
 
 use samanea_core::{
-    base::{ListenerId, Serial},
+    base::{Class, ListenerId, Serial},
     chain,
     conn::Cause,
     node::{Action, Event, Notice},
@@ -243,8 +243,15 @@ impl<M: Subject> World<M> {
                 return Err(self.broken(at, Breach::Tip(text)));
             }
         }
+        let blamed = match &notice {
+            Notice::Down { fault, .. } if fault.class() == Class::Adversarial => Some(*fault),
+            _ => None,
+        };
         host.note(self.now, notice);
-        Ok(())
+        match blamed {
+            Some(fault) if self.options.honest => Err(self.broken(at, Breach::Blamed(fault))),
+            _ => Ok(()),
+        }
     }
 
     /// The host at an end, when that end's life still goes on.

@@ -73,6 +73,8 @@ pub struct Options {
     pub laws_every: u64,
     /// The machine is replaced by its clone every so many steps; 0 = never. Must change nothing.
     pub clone_every: u64,
+    /// Whether everybody keeps to the rules: then nobody may be blamed.
+    pub honest: bool,
     /// Steps of one host at one instant at most.
     pub storm_max: u64,
 }
@@ -89,6 +91,7 @@ impl Default for Options {
             window_bytes: 0,
             laws_every: 16,
             clone_every: 0,
+            honest: false,
             storm_max: 100_000,
         }
     }

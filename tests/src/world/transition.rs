@@ -378,10 +378,12 @@ impl<M: Subject> World<M> {
         self.broken(0, Breach::Unmet(text))
     }
 
-    /// Every host is told to keep the one before it.
-    pub fn join_line(&mut self) {
+    /// Every host is told to keep the ones before and behind it: a host follows whom it dials, so
+    /// that chains flow both ways only when both dial.
+    pub fn join_neighbours(&mut self) {
         for at in 1..self.hosts().len() {
             self.command(at, Command::AddPeer(address(at - 1)));
+            self.command(at - 1, Command::AddPeer(address(at)));
         }
     }
 }
