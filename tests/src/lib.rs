@@ -4,6 +4,7 @@
 //! clocks, where sequences of events come from, and where the bodies of the fuzz targets live so
 //! that they compile and replay with the ordinary tests.
 
+pub mod corpus;
 pub mod engines;
 pub mod fuzz_bodies;
 pub mod hostile;

@@ -1,9 +1,14 @@
 //! Runs seeded worlds and renders the protocol tables.
 
-use std::{fs, ops::Range, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    ops::Range,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
-use samanea_sim::{engines, tables};
+use samanea_sim::{corpus, engines, tables};
 
 /// Deterministic worlds of Samanea nodes.
 #[derive(Debug, Parser)]
@@ -27,6 +32,12 @@ enum Command {
         #[arg(long)]
         twice: bool,
     },
+    /// Writes the hand-made inputs of the fuzz targets.
+    Corpus {
+        /// Where the directories of the targets are.
+        #[arg(long, default_value = "fuzz/corpus")]
+        into: PathBuf,
+    },
     /// Writes the protocol tables into the documentation of the core.
     Tables {
         /// Only checks that the committed page is what would be written.
@@ -45,6 +56,7 @@ fn main() -> ExitCode {
             hosts,
             twice,
         } => run(seeds, hosts, twice),
+        Command::Corpus { into } => write_corpus(&into),
         Command::Tables { check, file } => write_tables(check, &file),
     };
     match done {
@@ -95,7 +107,22 @@ fn run(seeds: Range<u64>, hosts: u32, twice: bool) -> Result<(), String> {
     }
 }
 
-fn write_tables(check: bool, file: &PathBuf) -> Result<(), String> {
+fn write_corpus(into: &Path) -> Result<(), String> {
+    let fail = |e: std::io::Error| format!("{}: {e}", into.display());
+    let inputs = corpus::inputs();
+    for input in &inputs {
+        let dir = into.join(input.target);
+        fs::create_dir_all(&dir).map_err(fail)?;
+        fs::write(dir.join(&input.name), &input.bytes).map_err(fail)?;
+    }
+    say(
+        &mut std::io::stdout(),
+        &format!("corpus: {} inputs", inputs.len()),
+    );
+    Ok(())
+}
+
+fn write_tables(check: bool, file: &Path) -> Result<(), String> {
     let page = tables::page();
     let fail = |e: std::io::Error| format!("{}: {e}", file.display());
     if !check {
