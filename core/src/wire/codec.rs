@@ -1,4 +1,4 @@
-//! CBOR as strict as the network needs it: bounded readers and writers over `minicbor` tokens.
+//! CBOR as strict as the network needs it: bounded readers and writers.
 //!
 //! ```text
 //! Bytes ─▶ Reader ─▶ values, slices of the same Bytes          values ─▶ Writer ─▶ BytesMut

@@ -156,7 +156,7 @@ fn header(whole: &Bytes, reader: &mut Reader<'_>) -> Result<Bytes, DecodeError> 
         }
         reader.u32()?;
     }
-    reader.wrapped()?;
+    reader.wrapped_slice()?;
     Ok(whole.slice(from..reader.position()))
 }
 

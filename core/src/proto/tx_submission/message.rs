@@ -22,6 +22,9 @@ pub const LIST_MAX: u32 = 65_535;
 /// keeps a peer from filling the window with something else.
 pub const TX_ID_BYTES_MAX: usize = 64;
 
+/// Items that lists usually have.
+const LIST_USUAL: usize = 3;
+
 /// All messages of tx-submission2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
@@ -134,13 +137,14 @@ fn list<'a, T>(
     mut item: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {
     let mut list = reader.list(ListForm::Indefinite, LIST_MAX)?;
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(LIST_USUAL);
     while reader.more(&mut list)? {
         out.push(item(reader)?);
     }
     Ok(out)
 }
 
+#[inline]
 fn tx_id(reader: &mut Reader<'_>) -> Result<TxId, DecodeError> {
     let at = u32::try_from(reader.position()).unwrap_or(u32::MAX);
     let item = reader.raw_slice()?;

@@ -1,18 +1,10 @@
 //! Reads one message, strictly.
 
 use bytes::Bytes;
-use minicbor::{
-    Decoder,
-    data::{Tag, Type},
-    decode,
-};
 use smallvec::SmallVec;
 
 use super::DecodeError;
-use crate::{
-    base::{Hash32, Kind, Point, Spec, State, Tip},
-    wire::scan::DEPTH_MAX,
-};
+use crate::base::{Hash32, Kind, Point, Spec, State, Tip};
 
 /// Which heads a list may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,21 +30,26 @@ pub struct List {
 
 /// Reads one message from its first to its last byte.
 ///
-/// What it returns as [`Bytes`] are slices of the message, uncopied.
+/// What it returns as [`Bytes`] are slices of the message, uncopied. After an error it stands
+/// anywhere and is of no more use.
 #[derive(Debug)]
 pub struct Reader<'a> {
     whole: &'a Bytes,
-    tokens: Decoder<'a>,
+    /// What is not yet read.
+    rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
+    /// Containers that [`Reader::skip`] keeps open at once, inclusive; definite ones directly
+    /// inside definite ones count as one. Far below what may be nested in a stream: items that
+    /// are carried opaquely and not as bytes are shallow in every era. Guess, not measured.
+    pub const DEPTH_MAX: usize = 64;
+
     /// At the first byte.
     #[inline]
     pub fn new(whole: &'a Bytes) -> Self {
-        Self {
-            whole,
-            tokens: Decoder::new(whole),
-        }
+        let rest = whole.as_ref();
+        Self { whole, rest }
     }
 
     /// Reads head and label of a message and finds its edge out of `state`: the first edge with
@@ -66,13 +63,13 @@ impl<'a> Reader<'a> {
         let mut reader = Self::new(whole);
         let got = reader.array_head()?;
         let label = reader.u64()?;
-        let edge = spec
-            .edges
-            .iter()
-            .find(|edge| edge.from == state && u64::from(edge.label) == label)
-            .ok_or(DecodeError::Label { label })?;
-        items(u32::from(edge.items), got)?;
-        Ok((edge.kind, reader))
+        for edge in spec.edges {
+            if edge.from == state && u64::from(edge.label) == label {
+                items(u32::from(edge.items), got)?;
+                return Ok((edge.kind, reader));
+            }
+        }
+        Err(DecodeError::Label { label })
     }
 
     /// Ends the message: nothing may be left.
@@ -87,109 +84,126 @@ impl<'a> Reader<'a> {
     /// Offset of the next byte.
     #[inline]
     pub fn position(&self) -> usize {
-        self.tokens.position()
+        self.whole.len().saturating_sub(self.rest.len())
     }
 
     /// Bytes not yet read.
     #[inline]
-    pub fn left(&self) -> usize {
-        self.whole.len().saturating_sub(self.position())
+    pub const fn left(&self) -> usize {
+        self.rest.len()
     }
 
     /// A number of 8 bits in a head of any width.
     #[inline]
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
-        let at = self.at();
-        u8::try_from(self.u64()?).map_err(|_| DecodeError::Range { at })
+        let before = self.rest;
+        let value = self.u64()?;
+        u8::try_from(value).map_err(|_| self.out_of_range(before))
     }
 
     /// A number of 16 bits in a head of any width.
     #[inline]
     pub fn u16(&mut self) -> Result<u16, DecodeError> {
-        let at = self.at();
-        u16::try_from(self.u64()?).map_err(|_| DecodeError::Range { at })
+        let before = self.rest;
+        let value = self.u64()?;
+        u16::try_from(value).map_err(|_| self.out_of_range(before))
     }
 
     /// A number of 32 bits in a head of any width.
     #[inline]
     pub fn u32(&mut self) -> Result<u32, DecodeError> {
-        let at = self.at();
-        u32::try_from(self.u64()?).map_err(|_| DecodeError::Range { at })
+        let before = self.rest;
+        let value = self.u64()?;
+        u32::try_from(value).map_err(|_| self.out_of_range(before))
     }
 
     /// A number of 64 bits in a head of any width.
     #[inline]
     pub fn u64(&mut self) -> Result<u64, DecodeError> {
-        self.token(Decoder::u64)
+        self.expect(UNSIGNED)
     }
 
     /// `false` or `true`.
     #[inline]
     pub fn bool(&mut self) -> Result<bool, DecodeError> {
-        self.token(Decoder::bool)
+        let (truth, rest) = match self.rest {
+            [0xf4, rest @ ..] => (false, rest),
+            [0xf5, rest @ ..] => (true, rest),
+            _ => return Err(self.unexpected()),
+        };
+        self.rest = rest;
+        Ok(truth)
     }
 
     /// A definite byte string, shared with the message.
     #[inline]
     pub fn bytes(&mut self) -> Result<Bytes, DecodeError> {
         let len = self.slice()?.len();
-        let end = self.position();
-        Ok(self.whole.slice(end.saturating_sub(len)..end))
+        Ok(self.last(len))
     }
 
     /// A definite byte string, borrowed.
     #[inline]
     pub fn slice(&mut self) -> Result<&'a [u8], DecodeError> {
-        self.token(Decoder::bytes)
+        let len = self.expect(BYTES)?;
+        self.content(len)
     }
 
     /// A definite byte string of exactly 32 bytes.
     #[inline]
     pub fn hash(&mut self) -> Result<Hash32, DecodeError> {
-        let at = self.at();
+        let before = self.rest;
         let slice = self.slice()?;
-        let hash = slice.try_into().map_err(|_| DecodeError::Range { at })?;
-        Ok(Hash32(hash))
+        let hash = slice.try_into();
+        hash.map(Hash32).map_err(|_| self.out_of_range(before))
     }
 
     /// A definite text string in UTF-8.
     pub fn text(&mut self) -> Result<&'a str, DecodeError> {
-        self.token(Decoder::str)
+        let before = self.rest;
+        let len = self.expect(TEXT)?;
+        let text = str::from_utf8(self.content(len)?);
+        text.map_err(|_| self.unexpected_at(before))
     }
 
     /// `24(bytes)`: the content of the definite byte string, shared with the message.
     #[inline]
     pub fn wrapped(&mut self) -> Result<Bytes, DecodeError> {
-        let at = self.at();
-        match self.token(Decoder::tag)?.as_u64() {
-            24 => self.bytes(),
-            _ => Err(DecodeError::Unexpected { at }),
+        let len = self.wrapped_slice()?.len();
+        Ok(self.last(len))
+    }
+
+    /// `24(bytes)`: the content of the definite byte string, borrowed.
+    #[inline]
+    pub fn wrapped_slice(&mut self) -> Result<&'a [u8], DecodeError> {
+        let before = self.rest;
+        match self.expect(TAG)? {
+            24 => self.slice(),
+            _ => Err(self.unexpected_at(before)),
         }
     }
 
     /// One item of any kind exactly as it stands, shared with the message.
     #[inline]
     pub fn raw(&mut self) -> Result<Bytes, DecodeError> {
-        let from = self.position();
-        self.skip()?;
-        Ok(self.whole.slice(from..self.position()))
+        let len = self.raw_slice()?.len();
+        Ok(self.last(len))
     }
 
     /// One item of any kind exactly as it stands, borrowed.
     #[inline]
     pub fn raw_slice(&mut self) -> Result<&'a [u8], DecodeError> {
-        let from = self.position();
+        let before = self.rest;
         self.skip()?;
-        let slice = self.whole.get(from..self.position());
-        slice.ok_or(DecodeError::Short)
+        let len = before.len().saturating_sub(self.rest.len());
+        before.get(..len).ok_or(DecodeError::Short)
     }
 
     /// An unsigned number, or `None` in place of one item of any other kind, which is skipped.
     pub fn number_or_skip(&mut self) -> Result<Option<u64>, DecodeError> {
-        match self.whole.get(self.position()) {
-            None => Err(DecodeError::Short),
-            Some(0x00..=0x1f) => self.u64().map(Some),
-            Some(_) => self.skip().map(|()| None),
+        match self.first()? {
+            0x00..=0x1f => self.u64().map(Some),
+            _ => self.skip().map(|()| None),
         }
     }
 
@@ -203,36 +217,38 @@ impl<'a> Reader<'a> {
     /// The head of a definite array: its items, at most as many as there are bytes left.
     #[inline]
     pub fn array_head(&mut self) -> Result<u64, DecodeError> {
-        let at = self.at();
-        match self.token(Decoder::array)? {
-            Some(count) => self.there(count),
-            None => Err(DecodeError::ListForm { at }),
-        }
+        self.definite(ARRAY)
     }
 
     /// The head of a definite map: its pairs, at most as many as there are bytes left.
     pub fn map_head(&mut self) -> Result<u64, DecodeError> {
-        let at = self.at();
-        match self.token(Decoder::map)? {
-            Some(count) => self.there(count),
-            None => Err(DecodeError::ListForm { at }),
-        }
+        self.definite(MAP)
     }
 
     /// The head of a list of at most `max` items.
     #[inline]
     pub fn list(&mut self, form: ListForm, max: u32) -> Result<List, DecodeError> {
-        let at = self.at();
-        let left = self.token(Decoder::array)?;
-        match (form, left) {
-            (ListForm::Definite, None) | (ListForm::Indefinite, Some(_)) => {
-                return Err(DecodeError::ListForm { at });
+        let indefinite = self.rest.first() == Some(&(ARRAY | INDEFINITE));
+        let wrong = match form {
+            ListForm::Definite => indefinite,
+            ListForm::Indefinite => {
+                !indefinite
+                    && self
+                        .rest
+                        .first()
+                        .is_some_and(|first| first & MAJOR == ARRAY)
             }
-            (_, Some(count)) => {
-                self.there(count)?;
-            }
-            (_, None) => {}
+            ListForm::Either => false,
+        };
+        if wrong {
+            return Err(self.wrong_form());
         }
+        let left = if indefinite {
+            self.rest = self.rest.get(1..).unwrap_or_default();
+            None
+        } else {
+            Some(self.array_head()?)
+        };
         Ok(List {
             left,
             room: max,
@@ -288,9 +304,36 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Passes over one well-formed item of any kind. Definite containers directly inside definite
-    /// ones count as one; of all others at most [`DEPTH_MAX`] may be open.
+    /// Passes over one well-formed item of any kind, nested [`Reader::DEPTH_MAX`] deep at most.
+    /// Text is not checked to be UTF-8.
+    #[inline]
     pub fn skip(&mut self) -> Result<(), DecodeError> {
+        let before = self.rest;
+        let mut due = 1_u64;
+        while let Some(left) = due.checked_sub(1) {
+            let first = self.first()?;
+            let major = first & MAJOR;
+            if major == SIMPLE || first & !MAJOR == INDEFINITE {
+                self.rest = before;
+                return self.skip_open();
+            }
+            let value = self.expect(major)?;
+            due = match major {
+                BYTES | TEXT => {
+                    self.content(value)?;
+                    left
+                }
+                ARRAY => left.saturating_add(self.there(value)?),
+                MAP => left.saturating_add(self.there(value.saturating_mul(2))?),
+                TAG => due,
+                _ => left,
+            };
+        }
+        Ok(())
+    }
+
+    /// [`skip`](Self::skip) for items that may be indefinite.
+    fn skip_open(&mut self) -> Result<(), DecodeError> {
         let mut open: SmallVec<[Open; 8]> = SmallVec::new();
         open.push(Open::Definite(1));
         while let Some(top) = open.last_mut() {
@@ -300,22 +343,22 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 Open::Definite(left) => *left = left.saturating_sub(1),
-                Open::Array if self.at_break()? => {
+                Open::Array | Open::Chunks(_) | Open::Pairs { odd: false }
+                    if self.at_break()? =>
+                {
                     open.pop();
                     continue;
                 }
-                Open::Pairs { odd } => {
-                    let at = narrow(self.tokens.position());
-                    if self.at_break()? {
-                        if *odd {
-                            return Err(DecodeError::Unexpected { at });
-                        }
-                        open.pop();
-                        continue;
-                    }
-                    *odd = !*odd;
+                Open::Pairs { odd } => *odd = !*odd,
+                Open::Chunks(major) if self.first()? & MAJOR != *major => {
+                    return Err(self.unexpected());
                 }
                 Open::Array => {}
+                Open::Chunks(major) => {
+                    let len = self.expect(*major)?;
+                    self.content(len)?;
+                    continue;
+                }
             }
             match self.item()? {
                 Open::Definite(0) => {}
@@ -325,7 +368,7 @@ impl<'a> Reader<'a> {
                 },
                 inner => open.push(inner),
             }
-            if open.len() > DEPTH_MAX {
+            if open.len() > Self::DEPTH_MAX {
                 return Err(DecodeError::Depth);
             }
         }
@@ -334,44 +377,108 @@ impl<'a> Reader<'a> {
 
     /// Reads one head, and its content unless that is items: says how many follow.
     fn item(&mut self) -> Result<Open, DecodeError> {
-        let at = self.at();
-        match self.token(|tokens| tokens.datatype())? {
-            Type::Array => self.array_head().map(Open::Definite),
-            Type::Map => {
-                let pairs = self.map_head()?;
-                self.there(pairs.saturating_mul(2)).map(Open::Definite)
+        let before = self.rest;
+        let (major, value) = self.head()?;
+        Ok(match (major, value) {
+            (BYTES | TEXT, Some(len)) => {
+                self.content(len)?;
+                Open::Definite(0)
             }
-            Type::Tag => self.token(Decoder::tag).map(|_: Tag| Open::Definite(1)),
-            Type::ArrayIndef => self.token(Decoder::array).map(|_| Open::Array),
-            Type::MapIndef => {
-                let odd = false;
-                self.token(Decoder::map).map(|_| Open::Pairs { odd })
-            }
-            Type::Bytes => self.slice().map(|_| Open::Definite(0)),
-            Type::String => self.text().map(|_| Open::Definite(0)),
-            Type::BytesIndef => self
-                .token(|tokens| tokens.bytes_iter()?.try_for_each(|chunk| chunk.map(drop)))
-                .map(|()| Open::Definite(0)),
-            Type::StringIndef => self
-                .token(|tokens| tokens.str_iter()?.try_for_each(|chunk| chunk.map(drop)))
-                .map(|()| Open::Definite(0)),
-            Type::Break | Type::Unknown(_) => Err(DecodeError::Unexpected { at }),
-            _ => self.token(Decoder::skip).map(|()| Open::Definite(0)),
-        }
+            (BYTES | TEXT, None) => Open::Chunks(major),
+            (ARRAY, Some(items)) => Open::Definite(self.there(items)?),
+            (ARRAY, None) => Open::Array,
+            (MAP, Some(pairs)) => Open::Definite(self.there(pairs.saturating_mul(2))?),
+            (MAP, None) => Open::Pairs { odd: false },
+            (TAG, _) => Open::Definite(1),
+            (_, Some(_)) => Open::Definite(0),
+            (_, None) => return Err(self.unexpected_at(before)),
+        })
     }
 
     /// Whether a break is next, which is then read.
     #[inline]
     fn at_break(&mut self) -> Result<bool, DecodeError> {
-        let at = self.position();
-        match self.whole.get(at) {
-            None => Err(DecodeError::Short),
-            Some(0xff) => {
-                self.tokens.set_position(at.saturating_add(1));
+        match self.rest {
+            [] => Err(DecodeError::Short),
+            [BREAK, rest @ ..] => {
+                self.rest = rest;
                 Ok(true)
             }
-            Some(_) => Ok(false),
+            _ => Ok(false),
         }
+    }
+
+    /// The head of a definite array or map.
+    #[inline]
+    fn definite(&mut self, want: u8) -> Result<u64, DecodeError> {
+        if self.rest.first() == Some(&(want | INDEFINITE)) {
+            return Err(self.wrong_form());
+        }
+        let count = self.expect(want)?;
+        self.there(count)
+    }
+
+    /// The argument of a head that must be of this major type and definite.
+    #[inline]
+    fn expect(&mut self, want: u8) -> Result<u64, DecodeError> {
+        match self.rest {
+            [first, rest @ ..] if first ^ want < WIDE => {
+                self.rest = rest;
+                Ok(u64::from(first ^ want))
+            }
+            _ => self.expect_wide(want),
+        }
+    }
+
+    /// [`expect`](Self::expect) for heads of more than one byte.
+    #[inline]
+    fn expect_wide(&mut self, want: u8) -> Result<u64, DecodeError> {
+        let found = match self.rest {
+            [first, rest @ ..] => argument(first ^ want, rest),
+            [] => None,
+        };
+        let (value, rest) = found.ok_or_else(|| self.bad_head(want))?;
+        self.rest = rest;
+        Ok(value)
+    }
+
+    /// Reads a head of any width: the major type and the argument, `None` in place of the
+    /// argument of what is indefinite and of a break.
+    #[inline]
+    fn head(&mut self) -> Result<(u8, Option<u64>), DecodeError> {
+        let first = self.first()?;
+        let major = first & MAJOR;
+        if first & !MAJOR == INDEFINITE && !matches!(major, UNSIGNED | NEGATIVE | TAG) {
+            self.rest = self.rest.get(1..).unwrap_or_default();
+            return Ok((major, None));
+        }
+        // A simple value in two bytes must need them.
+        if let [0xf8, 0..32, ..] = self.rest {
+            return Err(self.unexpected());
+        }
+        self.expect(major).map(|value| (major, Some(value)))
+    }
+
+    /// The content of a string of `len` bytes.
+    #[inline]
+    fn content(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
+        let len = usize::try_from(len).map_err(|_| DecodeError::Short)?;
+        let (content, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Short)?;
+        self.rest = rest;
+        Ok(content)
+    }
+
+    /// The last `len` bytes that were read, shared with the message.
+    #[inline]
+    fn last(&self, len: usize) -> Bytes {
+        let end = self.position();
+        self.whole.slice(end.saturating_sub(len)..end)
+    }
+
+    /// The next byte, not read.
+    #[inline]
+    fn first(&self) -> Result<u8, DecodeError> {
+        self.rest.first().copied().ok_or(DecodeError::Short)
     }
 
     /// `count`, unless fewer bytes than that are left.
@@ -383,18 +490,71 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
-    fn at(&self) -> u32 {
-        narrow(self.position())
+    /// Offset of what begins `rest`.
+    fn offset(&self, rest: &[u8]) -> u32 {
+        narrow(self.whole.len().saturating_sub(rest.len()))
     }
 
-    #[inline]
-    fn token<T>(
-        &mut self,
-        read: impl FnOnce(&mut Decoder<'a>) -> Result<T, decode::Error>,
-    ) -> Result<T, DecodeError> {
-        let at = self.tokens.position();
-        read(&mut self.tokens).map_err(|error| fault(&error, at))
+    #[cold]
+    fn unexpected(&self) -> DecodeError {
+        self.unexpected_at(self.rest)
+    }
+
+    #[cold]
+    fn unexpected_at(&self, rest: &[u8]) -> DecodeError {
+        if rest.is_empty() {
+            return DecodeError::Short;
+        }
+        let at = self.offset(rest);
+        DecodeError::Unexpected { at }
+    }
+
+    #[cold]
+    fn out_of_range(&self, rest: &[u8]) -> DecodeError {
+        let at = self.offset(rest);
+        DecodeError::Range { at }
+    }
+
+    #[cold]
+    fn wrong_form(&self) -> DecodeError {
+        let at = self.offset(self.rest);
+        DecodeError::ListForm { at }
+    }
+
+    /// Why there is no head of this major type: another one, or cut off.
+    #[cold]
+    fn bad_head(&self, want: u8) -> DecodeError {
+        match self.rest {
+            [first, ..] if matches!(first ^ want, WIDE..=27) => DecodeError::Short,
+            _ => self.unexpected(),
+        }
+    }
+}
+
+/// The argument behind the first byte of a head, and what follows it. `info` is that byte without
+/// its major type; anything above 27 means that the type was another or that there is none.
+#[inline]
+fn argument(info: u8, rest: &[u8]) -> Option<(u64, &[u8])> {
+    let (WIDE..=27, Some(eight)) = (info, rest.first_chunk()) else {
+        return last_argument(info, rest);
+    };
+    // One, two, four or eight of them, without a branch.
+    let bytes = 1_u32 << (info & 3);
+    let value = u64::from_be_bytes(*eight) >> (64 - 8 * bytes);
+    let (_, rest) = rest.split_at_checked(usize::try_from(bytes).ok()?)?;
+    Some((value, rest))
+}
+
+/// [`argument`] with fewer than eight bytes left.
+#[inline]
+fn last_argument(info: u8, rest: &[u8]) -> Option<(u64, &[u8])> {
+    match (info, rest) {
+        (24, [byte, rest @ ..]) => Some((u64::from(*byte), rest)),
+        (25, [high, low, rest @ ..]) => Some((u64::from(u16::from_be_bytes([*high, *low])), rest)),
+        (26, [a, b, c, d, rest @ ..]) => {
+            Some((u64::from(u32::from_be_bytes([*a, *b, *c, *d])), rest))
+        }
+        _ => None,
     }
 }
 
@@ -404,18 +564,27 @@ enum Open {
     Definite(u64),
     /// Items until a break.
     Array,
-    /// Pairs until a break.
+    /// Pairs until a break; `odd` when a value is due.
     Pairs { odd: bool },
+    /// Definite strings of this major type until a break.
+    Chunks(u8),
 }
 
-#[cold]
-fn fault(error: &decode::Error, at: usize) -> DecodeError {
-    if error.is_end_of_input() {
-        DecodeError::Short
-    } else {
-        DecodeError::Unexpected { at: narrow(at) }
-    }
-}
+/// The bits of a head's first byte that hold the major type.
+const MAJOR: u8 = 0xe0;
+/// The other bits of a first byte: an argument follows from this value on.
+const WIDE: u8 = 24;
+/// The other bits of a first byte: no length is given.
+const INDEFINITE: u8 = 31;
+const UNSIGNED: u8 = 0x00;
+const NEGATIVE: u8 = 0x20;
+const BYTES: u8 = 0x40;
+const TEXT: u8 = 0x60;
+const ARRAY: u8 = 0x80;
+const MAP: u8 = 0xa0;
+const TAG: u8 = 0xc0;
+const SIMPLE: u8 = 0xe0;
+const BREAK: u8 = 0xff;
 
 #[inline]
 fn items(want: u32, got: u64) -> Result<(), DecodeError> {

@@ -1,6 +1,7 @@
 use alloc::{boxed::Box, vec, vec::Vec};
 
 use bytes::{Bytes, BytesMut};
+use minicbor::Decoder;
 use quickcheck::quickcheck;
 
 use super::{DecodeError, ListForm, Reader, Writer};
@@ -272,7 +273,37 @@ fn a_key_that_is_no_number_is_passed_over() {
     assert_eq!(read("", Reader::number_or_skip), Err(DecodeError::Short));
 }
 
+/// Whether two readers agree on one token: both refuse it, or both read the same to the same place.
+fn agree<'a, T: PartialEq>(
+    bytes: &'a Bytes,
+    ours: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+    theirs: impl FnOnce(&mut Decoder<'a>) -> Result<T, minicbor::decode::Error>,
+) -> bool {
+    let (mut reader, mut decoder) = (Reader::new(bytes), Decoder::new(bytes));
+    match (ours(&mut reader), theirs(&mut decoder)) {
+        (Ok(ours), Ok(theirs)) => ours == theirs && reader.position() == decoder.position(),
+        (Err(_), Err(_)) => true,
+        _ => false,
+    }
+}
+
 quickcheck! {
+    /// Every token is read as an implementation that nobody here wrote reads it.
+    fn minicbor_reads_the_same_tokens(first: u8, rest: Vec<u8>) -> bool {
+        let bytes = Bytes::from([&[first], rest.as_slice()].concat());
+        agree(&bytes, Reader::u64, Decoder::u64)
+            && agree(&bytes, Reader::u16, Decoder::u16)
+            && agree(&bytes, Reader::bool, Decoder::bool)
+            && agree(&bytes, Reader::slice, Decoder::bytes)
+            && agree(&bytes, Reader::text, Decoder::str)
+            && agree(&bytes, Reader::wrapped_slice, |tokens| {
+                match tokens.tag()?.as_u64() {
+                    24 => tokens.bytes(),
+                    _ => Err(minicbor::decode::Error::message("another tag")),
+                }
+            })
+    }
+
     /// What is written is read again, and takes the shortest form.
     fn numbers_come_back(value: u64) -> bool {
         let mut out = BytesMut::new();
