@@ -20,7 +20,7 @@ use socket2::{SockAddr, Socket};
 
 use super::{
     driver::{Driver, Parcel, Shift},
-    seat::Seat,
+    seat::{Look, Seat},
 };
 use crate::{Ending, Line, errors, socket};
 
@@ -48,6 +48,9 @@ struct Full {
     line: Arc<Line<Seat>>,
     /// When it must have ended, if it is to end.
     until: Instant,
+    /// Whether bytes waited when it was last looked at. Polled until it is looked at again, even
+    /// if others write them all meanwhile: others who add more rely on that.
+    is_polled: bool,
 }
 
 /// What is ready, by position.
@@ -133,7 +136,7 @@ where
         let dials = self.dials.iter();
         fds.extend(dials.map(|dial| PollFd::new(&dial.socket, PollFlags::OUT)));
         let is_full: Vec<usize> = (0..self.full.len())
-            .filter(|at| self.full.get(*at).is_some_and(|full| full.line.is_full()))
+            .filter(|at| self.full.get(*at).is_some_and(|full| full.is_polled))
             .collect();
         let sockets = is_full
             .iter()
@@ -179,6 +182,7 @@ where
                 Parcel::Full(line) => self.full.push(Full {
                     line,
                     until: Instant::FAR,
+                    is_polled: true,
                 }),
                 Parcel::StopAt(at) => self.stop_at = self.stop_at.min(at),
             }
@@ -303,8 +307,10 @@ where
         let now = self.driver.hub.clock().now();
         let patience = self.driver.limits.close_timeout;
         self.full.retain_mut(|full| {
-            if full.line.try_leave_porter() {
-                return false;
+            match full.line.look_for_porter() {
+                Look::Leave => return false,
+                Look::Poll => full.is_polled = true,
+                Look::Linger => full.is_polled = false,
             }
             if full.line.wish().ending == Some(Ending::Flush) && full.until == Instant::FAR {
                 full.until = now.after(patience);

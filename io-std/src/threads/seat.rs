@@ -51,6 +51,17 @@ pub(super) enum Pace {
     Leave,
 }
 
+/// What the porter does with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Forget it.
+    Leave,
+    /// Wait until the kernel takes more.
+    Poll,
+    /// Wait until the reader has come to its end.
+    Linger,
+}
+
 /// What writing came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pumped {
@@ -134,21 +145,19 @@ impl Line<Seat> {
         }
     }
 
-    /// For the porter: whether the line can leave its list; then it has left it.
-    pub(super) fn try_leave_porter(&self) -> bool {
+    /// For the porter: whether the line leaves its list (then it has left it), and whether bytes
+    /// wait for the kernel. Both are answered at one instant: who adds bytes later finds the line
+    /// either polled or gone from the list.
+    pub(super) fn look_for_porter(&self) -> Look {
         let mut writer = self.seat.writer();
-        let can_leave = match self.wish().ending {
-            Some(Ending::Reset) => true,
-            Some(Ending::Flush) => writer.queue.is_empty() && self.seat.is_read_out(),
-            None => writer.queue.is_empty(),
+        let look = match (self.wish().ending, writer.queue.is_empty()) {
+            (Some(Ending::Reset), _) | (None, true) => Look::Leave,
+            (Some(Ending::Flush), true) if self.seat.is_read_out() => Look::Leave,
+            (Some(Ending::Flush), true) => Look::Linger,
+            (None | Some(Ending::Flush), false) => Look::Poll,
         };
-        writer.is_with_porter = !can_leave;
-        can_leave
-    }
-
-    /// For the porter: whether bytes wait for the kernel.
-    pub(super) fn is_full(&self) -> bool {
-        !self.seat.writer().queue.is_empty()
+        writer.is_with_porter = look != Look::Leave;
+        look
     }
 
     /// For the porter: time is up for an orderly end.
