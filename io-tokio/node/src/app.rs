@@ -101,9 +101,10 @@ impl App {
         match notice {
             chain::Notice::TipChanged { tip, common, from } => {
                 let (block, point) = (tip.block_no, tip.point);
-                match from {
-                    Some(from) => info!(block, %point, %from, "tip"),
-                    None => debug!(block, %point, "tip of our own"),
+                if let Some(from) = from {
+                    info!(block, %point, %from, "tip");
+                } else {
+                    debug!(block, %point, "tip of our own");
                 }
                 debug!(%common, "newest common point");
                 self.progress.send_modify(|progress| {

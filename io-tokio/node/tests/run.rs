@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::fs;
+use std::{fs, io::Write, net::TcpStream};
 
 use samanea::generate::Recipe;
 use support::{Node, output, write_chunk};
@@ -87,6 +87,34 @@ fn a_silent_peer_is_not_waited_for_longer_than_said() {
     let (code, out, err) = output(["ping", &addr, "--magic", MAGIC, "--timeout", "1"]);
     assert_eq!((code, err.lines().count()), (1, 1), "{out}{err}");
     assert!(err.contains("no answer within 1 s"), "{err}");
+}
+
+#[test]
+fn garbage_costs_its_own_connection_only() {
+    // Random words, a segment of nothing, another mini-protocol, a handshake that never ends.
+    let garbage: [&[u8]; 5] = [
+        b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n",
+        &[0; 64],
+        &[0, 0, 0, 0, 0x7f, 0xff, 0, 1, 0],
+        &[0, 0, 0, 0, 0, 0, 0, 4, 0x82, 0x00, 0xa1, 0xff],
+        &[0xff; 4_096],
+    ];
+    for driver in ["tokio", "std"] {
+        let mut node = Node::run(&["--magic", MAGIC, "--driver", driver]);
+        let mut open = Vec::new();
+        for bytes in garbage {
+            let mut peer = TcpStream::connect(&node.addr).unwrap();
+            // A reset that comes while we still write is as good an end as any.
+            let _ = peer.write_all(bytes);
+            open.push(peer);
+        }
+        for _ in &open {
+            node.logs("connection ended");
+        }
+        let (code, out, err) = output(["ping", &node.addr, "--magic", MAGIC]);
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        assert_eq!(node.stop("-TERM"), 0);
+    }
 }
 
 #[test]
