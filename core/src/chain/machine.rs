@@ -35,6 +35,9 @@ pub(super) enum Timer {
 
 /// The chain: a [`Machine`] over [`Event`] and [`Action`].
 ///
+/// Invariants: 1. never more candidates than peers allowed; 2. every body that is due has a place
+/// among the questions; 3. never more headers than allowed; then those of its rooms.
+///
 /// ```
 /// use samanea_core::chain::{Chain, Config};
 ///
@@ -238,7 +241,7 @@ impl Chain {
                 break;
             }
         }
-        if self.fetch.starved {
+        if self.fetch.starved && self.tickets.room_for_bodies(self.fetch.due()) > 0 {
             self.fetch_all(cx);
         }
     }

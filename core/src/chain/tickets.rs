@@ -55,10 +55,12 @@ impl Tickets {
         }
     }
 
-    /// Bodies that may be asked for when `due` are due already.
+    /// Bodies that may be asked for when `due` are due already; none while less than a quarter of
+    /// their share is free, so that a slow application does not shrink ranges to single blocks.
     pub(super) fn room_for_bodies(&self, due: usize) -> usize {
         let share = self.max - self.max / 4;
-        share.saturating_sub(self.judging).saturating_sub(due)
+        let room = share.saturating_sub(self.judging).saturating_sub(due);
+        if room < share / 4 { 0 } else { room }
     }
 
     /// Asks for a verdict; its place was kept.

@@ -117,6 +117,7 @@ fn honest(blocks: &[Block], heads: &mut Heads, draw: Draw) -> Event {
     Event::ChainSync(conn, fact)
 }
 
+#[expect(clippy::too_many_lines, reason = "one row an event")]
 fn event(blocks: &[Block], draw: Draw) -> Event {
     let block = |n: u8| blocks[usize::from(n) % blocks.len()];
     let point = |n: u8| {

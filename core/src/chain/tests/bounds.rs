@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     txs,
-    world::{Bench, Block, World, judged},
+    world::{Bench, Block, World, judged, requests},
 };
 use crate::{
     base::{Point, Serial},
@@ -44,6 +44,27 @@ fn the_oldest_headers_are_forgotten_but_never_the_last_k() {
 }
 
 #[test]
+fn a_follower_left_behind_hears_of_nothing_new() {
+    let line = Block::line(None, 1, 60);
+    let mut bench = Bench::new(|config| (config.headers_max, config.k) = (20, 8));
+    bench.extend(&line[..10]);
+    let next = |bench: &mut Bench| {
+        let fact = server::Fact::RequestNext;
+        let out = bench.feed(Event::ChainServe(Serial(7), fact));
+        out.last().cloned()
+    };
+    for _ in 0..4 {
+        next(&mut bench);
+    }
+    bench.extend(&line[10..]);
+    let order = crate::chain::Order::ChainServe(server::Order::Await);
+    assert_eq!(next(&mut bench), Some(Action::Order(Serial(7), order)));
+    let more = Block::line(Some(&line[59]), 90, 2);
+    let told = |action: &Action| matches!(action, Action::Order(Serial(7), _));
+    assert!(!bench.extend(&more).iter().any(told));
+}
+
+#[test]
 fn branches_beside_what_is_forgotten_go_with_it() {
     let line = Block::line(None, 1, 60);
     let mut bench = Bench::new(|config| (config.headers_max, config.k) = (24, 8));
@@ -74,22 +95,27 @@ fn questions_for_bodies_have_a_place_before_they_are_asked_for() {
     let mut bench = Bench::new(|config| config.tickets_max = 16);
     bench.follow(1, Point::Origin);
     bench.forward(1, &line);
-    assert_eq!(bench.chain.bodies_due(), 12);
+    // Twelve places are for bodies; nothing is asked for while less than three are free.
+    assert_eq!(bench.chain.bodies_due(), 10);
     let mut asked = Vec::new();
-    for block in &line[..12] {
+    for block in &line[..10] {
         asked.extend(bench.batch(1, &[*block]));
     }
-    assert_eq!((asked.len(), bench.chain.bodies_due()), (12, 0));
-    let mut next = 12;
+    assert_eq!((asked.len(), bench.chain.bodies_due()), (10, 0));
+    let (ticket, _) = asked.remove(0);
+    let out = bench.verdict(ticket, Verdict::Kept);
+    assert_eq!(requests(&out, 1), [(line[10].point(), line[12].point())]);
+    let mut next = 10;
     while let Some((ticket, _)) = asked.pop() {
         bench.verdict(ticket, Verdict::Kept);
         while bench.chain.bodies_due() > 0 {
-            bench.fetched(1, Fetched::Started);
             let body = Bytes::from_static(b"x");
             let out = bench.fetched(1, Fetched::Block(body));
             asked.extend(judged(&out));
-            bench.fetched(1, Fetched::Done);
             next += 1;
+            if (next - 10) % 3 == 0 || next == 60 {
+                bench.fetched(1, Fetched::Done);
+            }
         }
     }
     assert_eq!(next, 60);
