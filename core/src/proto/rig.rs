@@ -5,7 +5,7 @@ use core::{fmt::Debug, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Action, Event, Fault, Half, Protocol};
+use super::{Action, Event, Fault, Half, Protocol, testing::encode};
 use crate::{
     base::{
         BlockNo, Cx, Hash32, HeaderFault, HeaderView, Instant, Kind, Point, Rules, Seeded, Spec,
@@ -76,12 +76,13 @@ pub(super) fn header(fork: u8, number: BlockNo, bytes: usize) -> Bytes {
     out.freeze()
 }
 
-/// One half with its own clock and chance. Every step checks: invariants; that early ticks change
-/// nothing; that a tick leaves no deadline due; that nothing follows the end.
-#[derive(Clone, Debug)]
+/// One half with its own clock, rules and chance. Every step checks: invariants; that early ticks
+/// change nothing; that a tick leaves no deadline due; that nothing follows the end.
+#[derive(Clone)]
 pub(super) struct Rig<H> {
     pub(super) half: H,
     pub(super) now: Instant,
+    rules: &'static dyn Rules,
     choice: Seeded,
     over: bool,
 }
@@ -96,7 +97,8 @@ where
     pub(super) fn new(half: H) -> Self {
         Self {
             half,
-            now: Instant::from_secs(1_000),
+            now: Instant::from_secs(1),
+            rules: &TestRules,
             choice: Seeded::new(1),
             over: false,
         }
@@ -104,28 +106,36 @@ where
 
     /// Started, its first actions dropped.
     pub(super) fn started(half: H) -> Self {
-        let mut rig = Self::new(half);
-        rig.step(Event::Start);
-        rig
+        Self::start(half).0
+    }
+
+    /// Started, with its first actions.
+    pub(super) fn start(half: H) -> (Self, Vec<Action<H::Fact>>) {
+        Self::with_rules(half, &TestRules)
+    }
+
+    /// Started under these rules, with its first actions.
+    pub(super) fn with_rules(half: H, rules: &'static dyn Rules) -> (Self, Vec<Action<H::Fact>>) {
+        let mut rig = Self {
+            rules,
+            ..Self::new(half)
+        };
+        let out = rig.step(Event::Start);
+        (rig, out)
     }
 
     pub(super) fn step(&mut self, event: Event<H::Order>) -> Vec<Action<H::Fact>> {
         let tick = matches!(event, Event::Tick);
-        let before = self.clone();
+        let over = self.over;
         let mut out = Vec::new();
         self.half.step(
-            &mut Cx::new(self.now, &mut self.choice, &TestRules, &mut out),
+            &mut Cx::new(self.now, &mut self.choice, self.rules, &mut out),
             event,
         );
         self.half.check_invariants().unwrap();
-        if tick {
-            assert!(self.half.next_deadline().is_none_or(|at| at > self.now));
-        }
-        if tick && before.half.next_deadline().is_none_or(|at| at > self.now) {
-            assert_eq!(self.half, before.half, "an early tick changed something");
-            assert!(out.is_empty(), "an early tick did something: {out:?}");
-        }
-        assert!(!before.over || out.is_empty(), "after the end: {out:?}");
+        self.ticks_early();
+        assert!(!tick || self.half.next_deadline().is_none_or(|at| at > self.now));
+        assert!(!over || out.is_empty(), "after the end: {out:?}");
         let last = |action: &Action<H::Fact>| matches!(action, Action::Ended | Action::Failed(_));
         let ends = out.iter().filter(|action| last(action)).count();
         if ends > 0 {
@@ -139,13 +149,35 @@ where
         out
     }
 
+    /// Asserts that a tick just before the deadline, or ever where there is none, changes nothing.
+    fn ticks_early(&self) {
+        let due = self.half.next_deadline().unwrap_or(Instant::FAR);
+        let early = Instant::from_micros(due.as_micros().saturating_sub(1));
+        if early < self.now {
+            return;
+        }
+        let (mut half, mut choice) = (self.half.clone(), self.choice.clone());
+        let mut out = Vec::new();
+        half.step(
+            &mut Cx::new(early, &mut choice, self.rules, &mut out),
+            Event::Tick,
+        );
+        assert!(out.is_empty(), "an early tick did something: {out:?}");
+        assert_eq!(half, self.half, "an early tick changed something");
+    }
+
+    pub(super) fn stop(&mut self) -> Vec<Action<H::Fact>> {
+        self.step(Event::Stop)
+    }
+
     pub(super) fn order(&mut self, order: H::Order) -> Vec<Action<H::Fact>> {
         self.step(Event::Order(order))
     }
 
     /// Feeds a message as it travels.
     pub(super) fn receive<P: Protocol>(&mut self, message: &P::Message) -> Vec<Action<H::Fact>> {
-        self.step(Event::Received(bytes_of::<P>(message)))
+        assert!(self.half.awaits().is_some(), "the peer may not speak");
+        self.step(Event::Received(encode::<P>(message)))
     }
 
     pub(super) fn wait(&mut self, span: Duration) {
@@ -219,46 +251,8 @@ fn label(spec: &Spec, kind: Kind) -> Option<u8> {
     Some(edge.label)
 }
 
-/// A message as it travels.
-pub(super) fn bytes_of<P: Protocol>(message: &P::Message) -> Bytes {
-    let mut out = BytesMut::new();
-    let body = P::encode(message, &mut out);
-    out.extend_from_slice(&body);
-    out.freeze()
-}
-
-/// Asserts for each cell of the table that a message decodes there exactly if it has an edge, and
-/// then only whole, alone and in a definite array; gives how many cells there are.
-pub(super) fn every_cell<P: Protocol>(sample: impl Fn(Kind) -> P::Message) -> usize
-where
-    P::Message: Debug + PartialEq,
-{
-    P::SPEC.check().unwrap();
-    let mut seen = 0;
-    for (state, kind, edge) in P::SPEC.cells() {
-        let message = sample(kind);
-        assert_eq!(P::kind(&message), kind);
-        let bytes = bytes_of::<P>(&message);
-        let got = P::decode(state, &bytes);
-        if edge.is_some() {
-            assert_eq!(got.as_ref(), Ok(&message), "{state:?}");
-            let longer = [&bytes[..], &[0]].concat();
-            assert!(P::decode(state, &longer.into()).is_err());
-            for len in 0..bytes.len().min(2_000) {
-                assert!(P::decode(state, &bytes.slice(..len)).is_err());
-            }
-            let open = [&[0x9f], &bytes[1..], &[0xff]].concat();
-            assert!(P::decode(state, &open.into()).is_err());
-        } else {
-            assert_ne!(got.ok(), Some(message), "{state:?} {kind:?}");
-        }
-        seen += 1;
-    }
-    seen
-}
-
 /// A client and a server with a wire between them. A fault of either fails the test.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Duel<C, S> {
     pub(super) client: Rig<C>,
     pub(super) server: Rig<S>,

@@ -1,78 +1,16 @@
-//! What the tests of all halves share: a half with a clock, and the laws of codecs.
+//! What the tests of all halves share: the laws of codecs, and readers of actions.
 
 use alloc::vec::Vec;
-use core::time::Duration;
+use core::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Action, Event, Fault, Half, Protocol};
+pub(super) use super::rig::Rig;
+use super::{Action, Fault, Protocol};
 use crate::{
-    base::{Cx, Instant, NoRules, Rules, Seeded, State},
+    base::{Kind, State},
     wire::{Encoded, codec::DecodeError},
 };
-
-/// A started half, its clock and its rules. Invariants are checked after every step.
-pub(super) struct Rig<H> {
-    pub(super) half: H,
-    pub(super) now: Instant,
-    rules: &'static dyn Rules,
-    choice: Seeded,
-}
-
-impl<H: Half + Clone + PartialEq> Rig<H> {
-    /// Starts the half at 1 s; what it did at its start comes back too.
-    pub(super) fn start(half: H) -> (Self, Vec<Action<H::Fact>>) {
-        Self::with_rules(half, &NoRules)
-    }
-
-    pub(super) fn with_rules(half: H, rules: &'static dyn Rules) -> (Self, Vec<Action<H::Fact>>) {
-        let mut rig = Self {
-            half,
-            now: Instant::from_secs(1),
-            rules,
-            choice: Seeded::new(1),
-        };
-        let out = rig.step(Event::Start);
-        (rig, out)
-    }
-
-    pub(super) fn step(&mut self, event: Event<H::Order>) -> Vec<Action<H::Fact>> {
-        let mut out = Vec::new();
-        let mut cx = Cx::new(self.now, &mut self.choice, self.rules, &mut out);
-        self.half.step(&mut cx, event);
-        self.half.check_invariants().unwrap();
-        out
-    }
-
-    pub(super) fn order(&mut self, order: H::Order) -> Vec<Action<H::Fact>> {
-        self.step(Event::Order(order))
-    }
-
-    pub(super) fn stop(&mut self) -> Vec<Action<H::Fact>> {
-        self.step(Event::Stop)
-    }
-
-    pub(super) fn receive<P: Protocol>(&mut self, message: &P::Message) -> Vec<Action<H::Fact>> {
-        assert!(self.half.awaits().is_some(), "the peer may speak");
-        self.step(Event::Received(encode::<P>(message)))
-    }
-
-    /// Ticks after `span`, and just before, which must change nothing.
-    pub(super) fn tick_after(&mut self, span: Duration) -> Vec<Action<H::Fact>> {
-        let due = self.now.after(span);
-        self.now = Instant::from_micros(due.as_micros() - 1);
-        let before = self.half.clone();
-        assert!(
-            self.step(Event::Tick).is_empty(),
-            "an early tick does nothing"
-        );
-        assert!(self.half == before, "an early tick changes nothing");
-        self.now = due;
-        let out = self.step(Event::Tick);
-        assert!(self.half.next_deadline().is_none_or(|at| at > self.now));
-        out
-    }
-}
 
 /// The one message among `actions`, read in `state` as the peer reads it.
 pub(super) fn sent<P: Protocol, F>(state: State, actions: &[Action<F>]) -> P::Message {
@@ -87,12 +25,14 @@ pub(super) fn sent<P: Protocol, F>(state: State, actions: &[Action<F>]) -> P::Me
     P::decode(state, &flat(messages[0])).unwrap()
 }
 
+/// A message whole.
 pub(super) fn flat(encoded: &Encoded) -> Bytes {
     [encoded.head.as_ref(), encoded.body.as_ref()]
         .concat()
         .into()
 }
 
+/// A message as it travels.
 pub(super) fn encode<P: Protocol>(message: &P::Message) -> Bytes {
     let mut head = BytesMut::new();
     let body = P::encode(message, &mut head);
@@ -158,4 +98,34 @@ where
             }
         })
     })
+}
+
+/// Asserts for each cell of the table that a message decodes there exactly if it has an edge, and
+/// then only whole, alone and in a definite array; gives how many cells there are.
+pub(super) fn every_cell<P: Protocol>(sample: impl Fn(Kind) -> P::Message) -> usize
+where
+    P::Message: Debug + PartialEq,
+{
+    P::SPEC.check().unwrap();
+    let mut seen = 0;
+    for (state, kind, edge) in P::SPEC.cells() {
+        let message = sample(kind);
+        assert_eq!(P::kind(&message), kind);
+        let bytes = encode::<P>(&message);
+        let got = P::decode(state, &bytes);
+        if edge.is_some() {
+            assert_eq!(got.as_ref(), Ok(&message), "{state:?}");
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(P::decode(state, &longer.into()).is_err());
+            for len in 0..bytes.len().min(2_000) {
+                assert!(P::decode(state, &bytes.slice(..len)).is_err());
+            }
+            let open = [&[0x9f], &bytes[1..], &[0xff]].concat();
+            assert!(P::decode(state, &open.into()).is_err());
+        } else {
+            assert_ne!(got.ok(), Some(message), "{state:?} {kind:?}");
+        }
+        seen += 1;
+    }
+    seen
 }

@@ -14,7 +14,8 @@ use crate::{
     base::{Kind, Machine as _},
     proto::{
         Action, Event, Fault, Half, Protocol,
-        rig::{Duel, Rig, bytes_of, every_cell, point},
+        rig::{Duel, Rig, point},
+        testing::{encode, every_cell},
     },
 };
 
@@ -103,7 +104,7 @@ fn each_block_starts_the_minute_anew() {
 fn a_block_of_exactly_the_limit_passes_and_one_byte_more_does_not() {
     // Head, tag and length are 9 bytes.
     let at = Message::Block(Bytes::from(vec![0; 2_500_000 - 9]));
-    assert_eq!(bytes_of::<BlockFetch>(&at).len(), 2_500_000);
+    assert_eq!(encode::<BlockFetch>(&at).len(), 2_500_000);
     let out = streaming().receive::<BlockFetch>(&at);
     assert!(matches!(out[..], [Action::Fact(Fact::Block(_))]));
     let over = Message::Block(Bytes::from(vec![0; 2_500_000 - 8]));
@@ -343,7 +344,7 @@ proptest! {
         let bytes = Bytes::from(bytes);
         let states = [BUSY, STREAMING];
         let illegal = states.iter().all(|state| BlockFetch::decode(*state, &bytes).is_err());
-        let wrong = [sample(REQUEST_RANGE), Message::ClientDone].map(|m| bytes_of::<BlockFetch>(&m));
+        let wrong = [sample(REQUEST_RANGE), Message::ClientDone].map(|m| encode::<BlockFetch>(&m));
         for bytes in wrong.into_iter().chain(illegal.then_some(bytes)) {
             let out = world.duel.client.clone().step(Event::Received(bytes));
             prop_assert!(matches!(out[..], [Action::Failed(Fault::Decode(_))]));

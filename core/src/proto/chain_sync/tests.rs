@@ -14,7 +14,8 @@ use crate::{
     base::{HeaderFault, Kind, Machine as _, Point, Tip},
     proto::{
         Action, Event, Fault, Half, Protocol,
-        rig::{Duel, Rig, bytes_of, every_cell, header, point, tip},
+        rig::{Duel, Rig, header, point, tip},
+        testing::{encode, every_cell},
     },
     wire::codec::DecodeError,
 };
@@ -57,7 +58,7 @@ fn seeking() -> Rig<Client> {
     let out = rig.order(Order::Follow {
         points: points.clone(),
     });
-    let want = bytes_of::<ChainSync>(&Message::FindIntersect(points));
+    let want = encode::<ChainSync>(&Message::FindIntersect(points));
     assert!(matches!(&out[..], [Action::Send(sent)] if sent.head == want));
     rig
 }
@@ -152,13 +153,13 @@ fn a_message_of_exactly_the_limit_passes() {
         header: header(1, 6, bytes),
         tip: tip(1, 9),
     };
-    let rest = bytes_of::<ChainSync>(&of(900)).len() - 900;
-    let at = bytes_of::<ChainSync>(&of(65_535 - rest));
+    let rest = encode::<ChainSync>(&of(900)).len() - 900;
+    let at = encode::<ChainSync>(&of(65_535 - rest));
     assert_eq!(at.len(), 65_535);
     let mut rig = following(9);
     let out = rig.clone().step(Event::Received(at));
     assert!(matches!(out[0], Action::Fact(Fact::Forward { .. })));
-    let over = bytes_of::<ChainSync>(&of(65_536 - rest));
+    let over = encode::<ChainSync>(&of(65_536 - rest));
     let out = rig.step(Event::Received(over));
     assert_eq!(out, [Action::Failed(Fault::TooLarge { max: 65_535 })]);
 }
@@ -288,7 +289,7 @@ fn a_new_intersection_is_sought_when_nothing_is_outstanding() {
     assert!(matches!(told[0][..], [Action::Fact(Fact::Backward { .. })]));
     assert!(matches!(told[1][..], [Action::Fact(Fact::Forward { .. })]));
     let out = rig.receive::<ChainSync>(&forward(7, 8));
-    let question = bytes_of::<ChainSync>(&Message::FindIntersect(vec![point(1, 6)]));
+    let question = encode::<ChainSync>(&Message::FindIntersect(vec![point(1, 6)]));
     assert!(
         matches!(&out[..], [Action::Fact(Fact::Forward { .. }), Action::Send(sent)] if sent.head == question)
     );
@@ -394,9 +395,9 @@ fn headers_keep_the_shape_of_their_envelope() {
 
 #[test]
 fn lists_of_points_are_written_indefinite_unless_empty_and_read_both_ways() {
-    let empty = bytes_of::<ChainSync>(&Message::FindIntersect(vec![]));
+    let empty = encode::<ChainSync>(&Message::FindIntersect(vec![]));
     assert_eq!(&empty[..], &[0x82, 4, 0x80]);
-    let one = bytes_of::<ChainSync>(&Message::FindIntersect(vec![Point::Origin]));
+    let one = encode::<ChainSync>(&Message::FindIntersect(vec![Point::Origin]));
     assert_eq!(&one[..], &[0x82, 4, 0x9f, 0x80, 0xff]);
     for form in [&[0x82, 4, 0x81, 0x80][..], &one[..]] {
         let read = ChainSync::decode(IDLE, &Bytes::copy_from_slice(form));
@@ -717,7 +718,7 @@ proptest! {
         let bytes = Bytes::from(bytes);
         let states = [CAN_AWAIT, MUST_REPLY, INTERSECT];
         let illegal = states.iter().all(|state| ChainSync::decode(*state, &bytes).is_err());
-        let wrong = [Message::RequestNext, Message::Done].map(|m| bytes_of::<ChainSync>(&m));
+        let wrong = [Message::RequestNext, Message::Done].map(|m| encode::<ChainSync>(&m));
         for bytes in wrong.into_iter().chain(illegal.then_some(bytes)) {
             let out = world.duel.client.clone().step(Event::Received(bytes));
             prop_assert!(matches!(out[..], [Action::Failed(Fault::Decode(_))]));

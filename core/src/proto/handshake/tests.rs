@@ -13,7 +13,8 @@ use crate::{
     base::Kind,
     proto::{
         Action, Event, Protocol,
-        rig::{Duel, Rig, bytes_of, every_cell},
+        rig::{Duel, Rig},
+        testing::{encode, every_cell},
     },
     wire::codec::DecodeError,
 };
@@ -117,7 +118,7 @@ fn the_offer_is_standard_versions_then_ours() {
 /// and ends where the message ends.
 #[test]
 fn a_reader_of_four_fields_reads_every_entry_of_our_offer() {
-    let bytes = bytes_of::<Handshake>(&Message::ProposeVersions(config().table()));
+    let bytes = encode::<Handshake>(&Message::ProposeVersions(config().table()));
     let mut tokens = minicbor::Decoder::new(&bytes);
     let head = (tokens.array().unwrap(), tokens.u8().unwrap());
     assert_eq!(head, (Some(2), 0));
@@ -228,7 +229,7 @@ fn refusals_are_read_with_exact_lengths_and_known_versions() {
     for (text, reason) in rows {
         let message = Message::Refuse(reason);
         assert_eq!(read(text).as_ref(), Ok(&message));
-        assert_eq!(bytes_of::<Handshake>(&message), hex(text));
+        assert_eq!(encode::<Handshake>(&message), hex(text));
     }
     for bad in [
         "820282009f0eff", // an indefinite list
@@ -414,7 +415,7 @@ fn both_ends_that_dialled_agree_from_the_proposals_alone() {
 fn a_proposal_goes_out_at_once_and_only_then_an_answer_is_awaited() {
     let mut rig = Rig::new(Client::new(1, &config()));
     let out = rig.step(Event::Start);
-    let want = bytes_of::<Handshake>(&Message::ProposeVersions(config().table()));
+    let want = encode::<Handshake>(&Message::ProposeVersions(config().table()));
     assert!(matches!(&out[..], [Action::Send(sent)] if sent.head == want && sent.body.is_empty()));
     assert_eq!(rig.step(Event::Stop), []);
 }
@@ -500,7 +501,7 @@ fn the_server_refuses_with_the_three_reasons() {
         };
         assert_eq!(
             sent.head,
-            bytes_of::<Handshake>(&Message::Refuse(reason.clone()))
+            encode::<Handshake>(&Message::Refuse(reason.clone()))
         );
         assert_eq!(*fact, server::Fact::Refusing(failure));
         let heard = verdict(&proposed(&config()), &Message::Refuse(reason));

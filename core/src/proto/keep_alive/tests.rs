@@ -10,7 +10,8 @@ use crate::{
     base::Kind,
     proto::{
         Action, Event, Fault, Half, Protocol,
-        rig::{Duel, Rig, bytes_of, every_cell},
+        rig::{Duel, Rig},
+        testing::{encode, every_cell},
     },
     wire::Encoded,
 };
@@ -117,7 +118,7 @@ fn the_server_gives_the_cookie_back_and_waits_anew() {
     for cookie in [0, 23, 24, 255, 256, u16::MAX] {
         rig.wait(96 * SECOND);
         let out = rig.receive::<KeepAlive>(&Message::KeepAlive(cookie));
-        let head = bytes_of::<KeepAlive>(&Message::Response(cookie));
+        let head = encode::<KeepAlive>(&Message::Response(cookie));
         let body = bytes::Bytes::new();
         assert_eq!(out, [Action::Send(Encoded { head, body })]);
     }
