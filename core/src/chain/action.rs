@@ -15,7 +15,7 @@ use crate::{
 pub enum Action {
     /// To a half of a connection.
     Order(Serial, Order),
-    /// To the application; answered by [`Event::Answer`] with the same ticket, exactly once.
+    /// To the application; answered by [`Event::Answer`](super::Event::Answer) with the same ticket, exactly once.
     Ask(Ticket, Question),
     /// The peer broke a rule of chains; its connection must end.
     Misdeed(Serial, Misdeed),
@@ -48,17 +48,17 @@ pub enum Order {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Question {
-    /// The bodies of these blocks, in this order; answered by [`Answer::Loaded`].
+    /// The bodies of these blocks, in this order; answered by [`Answer::Loaded`](super::Answer::Loaded).
     Load(Vec<Point>),
     /// Is this the body of `view`, and is it valid? The application keeps it when it is. Answered
-    /// by [`Answer::Verdict`].
+    /// by [`Answer::Verdict`](super::Answer::Verdict).
     Judge {
         /// What the header said.
         view: HeaderView,
         /// The bytes inside tag 24.
         block: Bytes,
     },
-    /// A transaction has come; answered by [`Answer::Taken`].
+    /// A transaction has come; answered by [`Answer::Taken`](super::Answer::Taken).
     Offer {
         /// Its id in wrapped form.
         id: TxId,
@@ -66,7 +66,7 @@ pub enum Question {
         tx: Bytes,
     },
     /// The wrapped bodies of these transactions, those that are still there; answered by
-    /// [`Answer::Txs`].
+    /// [`Answer::Txs`](super::Answer::Txs).
     Take(Vec<TxId>),
 }
 
