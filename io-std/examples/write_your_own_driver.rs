@@ -1,12 +1,11 @@
-//! A whole driver with nothing but the standard library: one thread, sockets that do not block,
-//! and the loop over the node. It scans its sockets, so it is for reading, not for running many
-//! connections; `samanea_std::start` and `samanea_tokio::start` are for that.
+//! A whole driver with the standard library alone: one thread, sockets that do not block, and the
+//! loop over the node. It looks at every socket in turn, so it is for reading, not for running
+//! many connections; `samanea_std::start` and `samanea_tokio::start` are for that.
 
 use std::{
     collections::BTreeMap,
     io::{self, ErrorKind, Read, Write},
-    net::{TcpListener, TcpStream},
-    time::Duration,
+    net::{SocketAddr, TcpListener, TcpStream},
 };
 
 use samanea_core::{
@@ -16,8 +15,7 @@ use samanea_core::{
 };
 use samanea_std::{Clock, errors::cause};
 
-/// A socket and what it has not taken yet.
-type Conn = (TcpStream, Vec<u8>);
+const LISTENER: ListenerId = ListenerId(0);
 
 struct Driver {
     node: Node<Engine>,
@@ -25,14 +23,14 @@ struct Driver {
     listener: TcpListener,
     accepts: u32,
     offered: Option<TcpStream>,
-    conns: BTreeMap<Serial, Conn>,
+    /// Each socket, and what it has not taken yet.
+    conns: BTreeMap<Serial, (TcpStream, Vec<u8>)>,
     ups: u32,
 }
 
 impl Driver {
     /// Feeds facts and a turn, then does what the node asks for, and what follows from that.
-    fn feed(&mut self, facts: impl IntoIterator<Item = Event>) {
-        let mut facts: Vec<Event> = facts.into_iter().collect();
+    fn feed(&mut self, mut facts: Vec<Event>) {
         while !facts.is_empty() {
             let (now, mut actions) = (self.clock.now(), Vec::new());
             for fact in facts.drain(..).chain([Event::Turn]) {
@@ -47,118 +45,100 @@ impl Driver {
         match action {
             Action::AcceptOne { .. } => self.accepts += 1,
             Action::Adopt { conn, .. } => {
-                let stream = self.offered.take()?;
-                self.conns.insert(conn, (stream, Vec::new()));
+                self.conns.insert(conn, (self.offered.take()?, Vec::new()));
             }
             Action::Reset { .. } => self.offered = None,
-            Action::Dial { conn, remote, .. } => {
-                // Waiting here holds up the rest: a real driver connects elsewhere.
-                let opened = TcpStream::connect_timeout(&remote, Duration::from_secs(5));
-                return Some(
-                    match opened.and_then(|stream| Ok((open(&stream)?, stream))) {
-                        Ok((local, stream)) => {
-                            self.conns.insert(conn, (stream, Vec::new()));
-                            Event::Connected { conn, local }
-                        }
-                        Err(error) => Event::ConnectFailed {
-                            conn,
-                            cause: cause(&error),
-                        },
-                    },
-                );
-            }
-            Action::Write { conn, batch } => {
-                let (_, unsent) = self.conns.get_mut(&conn)?;
-                batch
-                    .iter()
-                    .for_each(|piece| unsent.extend_from_slice(piece));
-            }
+            Action::Dial { conn, remote, .. } => return Some(self.dial(conn, remote)),
+            Action::Write { conn, batch } => self.conns.get_mut(&conn)?.1.extend(batch.concat()),
             Action::Close { conn, .. } => drop(self.conns.remove(&conn)),
             Action::Notify(Notice::Up { .. }) => self.ups += 1,
-            // A real driver pauses reads, and its application answers what it is asked.
+            // A real driver pauses reads, sends the rest before a close without reset, and has
+            // an application that answers what it is asked.
             Action::Reading { .. } | Action::Ask { .. } | Action::Notify(_) => {}
         }
         None
     }
 
+    /// Waits for the connection, which holds up the rest: a real driver does it elsewhere.
+    fn dial(&mut self, conn: Serial, remote: SocketAddr) -> Event {
+        match TcpStream::connect(remote).and_then(|stream| Ok((open(&stream)?, stream))) {
+            Ok((local, stream)) => {
+                self.conns.insert(conn, (stream, Vec::new()));
+                Event::Connected { conn, local }
+            }
+            Err(error) => Event::ConnectFailed {
+                conn,
+                cause: cause(&error),
+            },
+        }
+    }
+
     /// Looks once at every socket and at the clock.
-    fn poll(&mut self) {
+    fn poll(&mut self) -> io::Result<()> {
         if self.accepts > 0
             && let Ok((stream, remote)) = self.listener.accept()
-            && let Ok(local) = open(&stream)
         {
+            let local = open(&stream)?;
             self.accepts -= 1;
             self.offered = Some(stream);
-            self.feed([Event::Offered {
-                listener: ListenerId(0),
+            self.feed(vec![Event::Offered {
+                listener: LISTENER,
                 local,
                 remote,
             }]);
         }
-        let all: Vec<Serial> = self.conns.keys().copied().collect();
-        for conn in all {
-            let Some(talk) = self.conns.get_mut(&conn) else {
-                continue;
-            };
-            let facts: Vec<Event> = [flush(conn, talk), receive(conn, talk)]
-                .into_iter()
-                .flatten()
-                .collect();
-            if facts
-                .iter()
-                .any(|fact| matches!(fact, Event::Closed { .. }))
-            {
-                self.conns.remove(&conn);
-            }
-            self.feed(facts);
-        }
+        let mut facts = Vec::new();
+        self.conns
+            .retain(|conn, (stream, unsent)| exchange(*conn, stream, unsent, &mut facts));
         if self
             .node
             .next_deadline()
             .is_some_and(|at| at <= self.clock.now())
         {
-            self.feed([Event::Tick]);
+            facts.push(Event::Tick);
         }
+        self.feed(facts);
+        Ok(())
     }
 }
 
-fn open(stream: &TcpStream) -> io::Result<std::net::SocketAddr> {
+fn open(stream: &TcpStream) -> io::Result<SocketAddr> {
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     stream.local_addr()
 }
 
-/// Writes what the kernel takes.
-fn flush(conn: Serial, (stream, unsent): &mut Conn) -> Option<Event> {
-    let bytes = stream.write(unsent).ok().filter(|bytes| *bytes > 0)?;
-    unsent.drain(..bytes);
-    Some(Event::Flushed {
-        conn,
-        bytes: bytes as u64,
-    })
-}
-
-/// Reads what is there; an error of a write comes up here too.
-fn receive(conn: Serial, (stream, _): &mut Conn) -> Option<Event> {
-    let mut buffer = vec![0; 64 << 10];
-    match stream.read(&mut buffer) {
-        Ok(0) => Some(Event::Closed {
+/// Writes what the kernel takes and reads what is there; false when the connection has ended.
+fn exchange(
+    conn: Serial,
+    stream: &mut TcpStream,
+    unsent: &mut Vec<u8>,
+    facts: &mut Vec<Event>,
+) -> bool {
+    // An error of a write comes up in the read.
+    if let Ok(taken @ 1..) = stream.write(unsent) {
+        unsent.drain(..taken);
+        facts.push(Event::Flushed {
             conn,
-            cause: Cause::Eof,
-        }),
+            bytes: taken as u64,
+        });
+    }
+    let mut buffer = vec![0; 64 << 10];
+    let ended = match stream.read(&mut buffer) {
+        Ok(0) => Cause::Eof,
         Ok(bytes) => {
             buffer.truncate(bytes);
-            Some(Event::Received {
+            facts.push(Event::Received {
                 conn,
                 bytes: buffer.into(),
-            })
+            });
+            return true;
         }
-        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-        Err(error) => Some(Event::Closed {
-            conn,
-            cause: cause(&error),
-        }),
-    }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+        Err(error) => cause(&error),
+    };
+    facts.push(Event::Closed { conn, cause: ended });
+    false
 }
 
 /// Two nodes in one loop, until both say that the handshake is done.
@@ -177,16 +157,16 @@ fn main() -> io::Result<()> {
             conns: BTreeMap::new(),
             ups: 0,
         };
-        driver.feed([Event::Listening {
-            listener: ListenerId(0),
+        driver.feed(vec![Event::Listening {
+            listener: LISTENER,
             local,
         }]);
         drivers.push(driver);
     }
     let other = drivers[1].listener.local_addr()?;
-    drivers[0].feed([Event::Command(Command::AddPeer(other))]);
+    drivers[0].feed(vec![Event::Command(Command::AddPeer(other))]);
     while drivers.iter().any(|driver| driver.ups == 0) {
-        drivers.iter_mut().for_each(Driver::poll);
+        drivers.iter_mut().try_for_each(Driver::poll)?;
         std::thread::yield_now();
     }
     Ok(())

@@ -393,6 +393,7 @@ fn orderly(driver: &dyn Driver) {
     let mut all = Vec::new();
     raw.read_to_end(&mut all).expect("an orderly end");
     assert!(all == expected(3_000_000), "all bytes in order");
+    drop(raw);
     server.end();
 }
 
