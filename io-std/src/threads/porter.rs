@@ -56,6 +56,7 @@ struct Full {
 /// What is ready, by position.
 #[derive(Default)]
 struct Ready {
+    bell: bool,
     listeners: Vec<usize>,
     dials: Vec<usize>,
     full: Vec<usize>,
@@ -80,7 +81,9 @@ where
     pub(super) fn run(mut self) {
         loop {
             let ready = self.wait();
-            self.driver.hush(&self.ear);
+            if ready.bell {
+                self.driver.hush(&self.ear);
+            }
             self.take_parcels();
             if self.driver.hub.clock().now() >= self.stop_at {
                 self.stop_at = Instant::FAR;
@@ -152,13 +155,15 @@ where
         if poll(&mut fds, timeout.as_ref()).is_err() {
             return Ready::default(); // Interrupted.
         }
-        let mut fired = fds.iter().skip(1).map(|fd| !fd.revents().is_empty());
+        let mut fired = fds.iter().map(|fd| !fd.revents().is_empty());
+        let bell = fired.next().unwrap_or(false);
         let mut pick = |all: Vec<usize>| -> Vec<usize> {
             all.into_iter()
                 .filter(|_| fired.next().unwrap_or(false))
                 .collect()
         };
         Ready {
+            bell,
             listeners: pick(doors),
             dials: pick((0..self.dials.len()).collect()),
             full: pick(is_full),
