@@ -280,3 +280,43 @@ fn encoding_reuses_its_memory() {
     }
     assert!(places.len() <= 8, "{} places", places.len());
 }
+
+/// Runtime relies on it: a reply to a pipelined message never ends elsewhere.
+#[test]
+fn every_pipelined_exchange_leads_back_to_where_it_began() {
+    use crate::proto::{
+        block_fetch, chain_sync, handshake, keep_alive, peer_sharing, tip_sample, tx_submission,
+    };
+    let specs = [
+        &SPEC,
+        &handshake::SPEC,
+        &keep_alive::SPEC,
+        &chain_sync::SPEC,
+        &block_fetch::SPEC,
+        &peer_sharing::SPEC,
+        &tip_sample::SPEC,
+        &tx_submission::SPEC,
+    ];
+    let mut seen = 0;
+    for spec in specs {
+        for first in spec.edges.iter().filter(|edge| edge.pipelined) {
+            let sender = spec.row(first.from).map(|row| row.agency);
+            let mut reached = alloc::vec![first.to];
+            let mut at = 0;
+            while let Some(state) = reached.get(at).copied() {
+                let row = spec.row(state).unwrap();
+                if row.agency == Agency::Nobody || Some(row.agency) == sender {
+                    assert_eq!(state, first.from, "{} {}", spec.name, first.message);
+                } else {
+                    let next = spec.edges_from(state).map(|edge| edge.to);
+                    let new: alloc::vec::Vec<_> = next.filter(|to| !reached.contains(to)).collect();
+                    reached.extend(new);
+                }
+                at += 1;
+            }
+            assert!(reached.contains(&first.from));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "{seen} pipelined messages");
+}
