@@ -12,6 +12,7 @@
 //! src: Ouroboros network specification, "CDDL"
 
 mod reader;
+mod skip;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -1,7 +1,6 @@
 //! Reads one message, strictly.
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::DecodeError;
 use crate::base::{Hash32, Kind, Point, Spec, State, Tip};
@@ -36,7 +35,7 @@ pub struct List {
 pub struct Reader<'a> {
     whole: &'a Bytes,
     /// What is not yet read.
-    rest: &'a [u8],
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
@@ -61,8 +60,13 @@ impl<'a> Reader<'a> {
         state: State,
     ) -> Result<(Kind, Self), DecodeError> {
         let mut reader = Self::new(whole);
-        let got = reader.array_head()?;
-        let label = reader.u64()?;
+        let (got, label) = match reader.rest {
+            [head @ 0x80..=0x97, label @ 0x00..=0x17, rest @ ..] => {
+                reader.rest = rest;
+                (u64::from(head ^ ARRAY), u64::from(*label))
+            }
+            _ => (reader.array_head()?, reader.u64()?),
+        };
         for edge in spec.edges {
             if edge.from == state && u64::from(edge.label) == label {
                 items(u32::from(edge.items), got)?;
@@ -153,8 +157,13 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn hash(&mut self) -> Result<Hash32, DecodeError> {
         let before = self.rest;
-        let slice = self.slice()?;
-        let hash = slice.try_into();
+        if let [0x58, 0x20, rest @ ..] = before
+            && let Some((hash, rest)) = rest.split_first_chunk()
+        {
+            self.rest = rest;
+            return Ok(Hash32(*hash));
+        }
+        let hash = self.slice()?.try_into();
         hash.map(Hash32).map_err(|_| self.out_of_range(before))
     }
 
@@ -177,6 +186,10 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn wrapped_slice(&mut self) -> Result<&'a [u8], DecodeError> {
         let before = self.rest;
+        if let [0xd8, 0x18, rest @ ..] = before {
+            self.rest = rest;
+            return self.slice();
+        }
         match self.expect(TAG)? {
             24 => self.slice(),
             _ => Err(self.unexpected_at(before)),
@@ -210,6 +223,12 @@ impl<'a> Reader<'a> {
     /// The head of a definite array of exactly `want` items.
     #[inline]
     pub fn array(&mut self, want: u32) -> Result<(), DecodeError> {
+        if let [head @ 0x80..=0x97, rest @ ..] = self.rest
+            && u32::from(head ^ ARRAY) == want
+        {
+            self.rest = rest;
+            return Ok(());
+        }
         let got = self.array_head()?;
         items(want, got)
     }
@@ -279,7 +298,14 @@ impl<'a> Reader<'a> {
     /// `[]` or `[slot, hash]`.
     #[inline]
     pub fn point(&mut self) -> Result<Point, DecodeError> {
-        match self.array_head()? {
+        let items = match self.rest {
+            [head @ (0x80 | 0x82), rest @ ..] => {
+                self.rest = rest;
+                u64::from(head ^ ARRAY)
+            }
+            _ => self.array_head()?,
+        };
+        match items {
             0 => Ok(Point::Origin),
             2 => Ok(Point::Block {
                 slot: self.u64()?,
@@ -304,100 +330,9 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Passes over one well-formed item of any kind, nested [`Reader::DEPTH_MAX`] deep at most.
-    /// Text is not checked to be UTF-8.
-    #[inline]
-    pub fn skip(&mut self) -> Result<(), DecodeError> {
-        let before = self.rest;
-        let mut due = 1_u64;
-        while let Some(left) = due.checked_sub(1) {
-            let first = self.first()?;
-            let major = first & MAJOR;
-            if major == SIMPLE || first & !MAJOR == INDEFINITE {
-                self.rest = before;
-                return self.skip_open();
-            }
-            let value = self.expect(major)?;
-            due = match major {
-                BYTES | TEXT => {
-                    self.content(value)?;
-                    left
-                }
-                ARRAY => left.saturating_add(self.there(value)?),
-                MAP => left.saturating_add(self.there(value.saturating_mul(2))?),
-                TAG => due,
-                _ => left,
-            };
-        }
-        Ok(())
-    }
-
-    /// [`skip`](Self::skip) for items that may be indefinite.
-    fn skip_open(&mut self) -> Result<(), DecodeError> {
-        let mut open: SmallVec<[Open; 8]> = SmallVec::new();
-        open.push(Open::Definite(1));
-        while let Some(top) = open.last_mut() {
-            match top {
-                Open::Definite(0) => {
-                    open.pop();
-                    continue;
-                }
-                Open::Definite(left) => *left = left.saturating_sub(1),
-                Open::Array | Open::Chunks(_) | Open::Pairs { odd: false }
-                    if self.at_break()? =>
-                {
-                    open.pop();
-                    continue;
-                }
-                Open::Pairs { odd } => *odd = !*odd,
-                Open::Chunks(major) if self.first()? & MAJOR != *major => {
-                    return Err(self.unexpected());
-                }
-                Open::Array => {}
-                Open::Chunks(major) => {
-                    let len = self.expect(*major)?;
-                    self.content(len)?;
-                    continue;
-                }
-            }
-            match self.item()? {
-                Open::Definite(0) => {}
-                Open::Definite(count) => match open.last_mut() {
-                    Some(Open::Definite(left)) => *left = left.saturating_add(count),
-                    _ => open.push(Open::Definite(count)),
-                },
-                inner => open.push(inner),
-            }
-            if open.len() > Self::DEPTH_MAX {
-                return Err(DecodeError::Depth);
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads one head, and its content unless that is items: says how many follow.
-    fn item(&mut self) -> Result<Open, DecodeError> {
-        let before = self.rest;
-        let (major, value) = self.head()?;
-        Ok(match (major, value) {
-            (BYTES | TEXT, Some(len)) => {
-                self.content(len)?;
-                Open::Definite(0)
-            }
-            (BYTES | TEXT, None) => Open::Chunks(major),
-            (ARRAY, Some(items)) => Open::Definite(self.there(items)?),
-            (ARRAY, None) => Open::Array,
-            (MAP, Some(pairs)) => Open::Definite(self.there(pairs.saturating_mul(2))?),
-            (MAP, None) => Open::Pairs { odd: false },
-            (TAG, _) => Open::Definite(1),
-            (_, Some(_)) => Open::Definite(0),
-            (_, None) => return Err(self.unexpected_at(before)),
-        })
-    }
-
     /// Whether a break is next, which is then read.
     #[inline]
-    fn at_break(&mut self) -> Result<bool, DecodeError> {
+    pub(super) fn at_break(&mut self) -> Result<bool, DecodeError> {
         match self.rest {
             [] => Err(DecodeError::Short),
             [BREAK, rest @ ..] => {
@@ -420,7 +355,7 @@ impl<'a> Reader<'a> {
 
     /// The argument of a head that must be of this major type and definite.
     #[inline]
-    fn expect(&mut self, want: u8) -> Result<u64, DecodeError> {
+    pub(super) fn expect(&mut self, want: u8) -> Result<u64, DecodeError> {
         match self.rest {
             [first, rest @ ..] if first ^ want < WIDE => {
                 self.rest = rest;
@@ -442,26 +377,9 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// Reads a head of any width: the major type and the argument, `None` in place of the
-    /// argument of what is indefinite and of a break.
-    #[inline]
-    fn head(&mut self) -> Result<(u8, Option<u64>), DecodeError> {
-        let first = self.first()?;
-        let major = first & MAJOR;
-        if first & !MAJOR == INDEFINITE && !matches!(major, UNSIGNED | NEGATIVE | TAG) {
-            self.rest = self.rest.get(1..).unwrap_or_default();
-            return Ok((major, None));
-        }
-        // A simple value in two bytes must need them.
-        if let [0xf8, 0..32, ..] = self.rest {
-            return Err(self.unexpected());
-        }
-        self.expect(major).map(|value| (major, Some(value)))
-    }
-
     /// The content of a string of `len` bytes.
     #[inline]
-    fn content(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
+    pub(super) fn content(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
         let len = usize::try_from(len).map_err(|_| DecodeError::Short)?;
         let (content, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Short)?;
         self.rest = rest;
@@ -477,13 +395,13 @@ impl<'a> Reader<'a> {
 
     /// The next byte, not read.
     #[inline]
-    fn first(&self) -> Result<u8, DecodeError> {
+    pub(super) fn first(&self) -> Result<u8, DecodeError> {
         self.rest.first().copied().ok_or(DecodeError::Short)
     }
 
     /// `count`, unless fewer bytes than that are left.
     #[inline]
-    fn there(&self, count: u64) -> Result<u64, DecodeError> {
+    pub(super) fn there(&self, count: u64) -> Result<u64, DecodeError> {
         match usize::try_from(count) {
             Ok(items) if items <= self.left() => Ok(count),
             _ => Err(DecodeError::Short),
@@ -496,12 +414,12 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn unexpected(&self) -> DecodeError {
+    pub(super) fn unexpected(&self) -> DecodeError {
         self.unexpected_at(self.rest)
     }
 
     #[cold]
-    fn unexpected_at(&self, rest: &[u8]) -> DecodeError {
+    pub(super) fn unexpected_at(&self, rest: &[u8]) -> DecodeError {
         if rest.is_empty() {
             return DecodeError::Short;
         }
@@ -558,32 +476,20 @@ fn last_argument(info: u8, rest: &[u8]) -> Option<(u64, &[u8])> {
     }
 }
 
-/// A container that [`Reader::skip`] is in.
-enum Open {
-    /// So many items to come, of one container or of several.
-    Definite(u64),
-    /// Items until a break.
-    Array,
-    /// Pairs until a break; `odd` when a value is due.
-    Pairs { odd: bool },
-    /// Definite strings of this major type until a break.
-    Chunks(u8),
-}
-
 /// The bits of a head's first byte that hold the major type.
-const MAJOR: u8 = 0xe0;
+pub(super) const MAJOR: u8 = 0xe0;
 /// The other bits of a first byte: an argument follows from this value on.
 const WIDE: u8 = 24;
 /// The other bits of a first byte: no length is given.
-const INDEFINITE: u8 = 31;
-const UNSIGNED: u8 = 0x00;
-const NEGATIVE: u8 = 0x20;
-const BYTES: u8 = 0x40;
-const TEXT: u8 = 0x60;
-const ARRAY: u8 = 0x80;
-const MAP: u8 = 0xa0;
-const TAG: u8 = 0xc0;
-const SIMPLE: u8 = 0xe0;
+pub(super) const INDEFINITE: u8 = 31;
+pub(super) const UNSIGNED: u8 = 0x00;
+pub(super) const NEGATIVE: u8 = 0x20;
+pub(super) const BYTES: u8 = 0x40;
+pub(super) const TEXT: u8 = 0x60;
+pub(super) const ARRAY: u8 = 0x80;
+pub(super) const MAP: u8 = 0xa0;
+pub(super) const TAG: u8 = 0xc0;
+pub(super) const SIMPLE: u8 = 0xe0;
 const BREAK: u8 = 0xff;
 
 #[inline]
