@@ -550,8 +550,8 @@ impl Client {
         }
         assert_eq!(given, txs.len());
         self.tx_submission.send_done().await.unwrap();
-        let taken = taker.offered(txs.len()).await;
-        assert!(taken == txs.into_iter().collect());
+        let got = taker.offered(txs.len()).await;
+        assert!(got == txs.into_iter().collect());
     }
 
     async fn ask_for_peers(&mut self, expected: SocketAddr) {
