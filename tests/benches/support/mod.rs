@@ -33,18 +33,29 @@ impl<'a> Job<'a> {
     /// Adds a way of doing it.
     #[must_use]
     pub(crate) fn case(mut self, name: impl Into<String>, run: impl FnMut() -> f64 + 'a) -> Self {
-        self.cases.push(Case {
-            name: name.into(),
-            run: Box::new(run),
-        });
+        let name = name.into();
+        let only = std::env::var("SAMANEA_CASE").unwrap_or_default();
+        if name.contains(&only) {
+            self.cases.push(Case {
+                name,
+                run: Box::new(run),
+            });
+        }
         self
     }
 
     /// Adds a way of doing it that the others are compared with.
     #[must_use]
-    pub(crate) fn anchor(mut self, name: impl Into<String>, run: impl FnMut() -> f64 + 'a) -> Self {
-        self.anchors.push(self.cases.len());
-        self.case(name, run)
+    pub(crate) fn anchor(self, name: impl Into<String>, run: impl FnMut() -> f64 + 'a) -> Self {
+        let (at, job) = (self.cases.len(), self.case(name, run));
+        Self {
+            anchors: if job.cases.len() > at {
+                job.anchors.iter().copied().chain([at]).collect()
+            } else {
+                job.anchors.clone()
+            },
+            ..job
+        }
     }
 
     /// Runs all cases in turn, `rounds` times behind one that does not count, and prints medians
@@ -132,7 +143,8 @@ pub(crate) fn wanted(title: &str) -> bool {
     filters.peek().is_none() || filters.any(|filter| title.contains(&filter))
 }
 
-/// How many rounds to run: `SAMANEA_ROUNDS`, else 7.
+/// How many rounds to run: `SAMANEA_ROUNDS`, else 7. `SAMANEA_CASE` keeps the cases whose name has
+/// this in it.
 pub(crate) fn rounds() -> usize {
     let asked = std::env::var("SAMANEA_ROUNDS")
         .ok()
