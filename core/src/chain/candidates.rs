@@ -176,13 +176,13 @@ impl Candidate {
         self.suffix.push_back(ix);
     }
 
-    /// Goes back to a point of its own.
+    /// Goes back to a point of its own; `false` when that may be one that we have forgotten.
     pub(super) fn backward(
         &mut self,
         index: &mut Index,
         point: &Point,
         k: u64,
-    ) -> Result<(), Misdeed> {
+    ) -> Result<bool, Misdeed> {
         let height = if index.is_anchor(point) {
             Some(index.anchor_height())
         } else {
@@ -191,11 +191,16 @@ impl Candidate {
                 .filter(|&ix| self.contains(index, ix))
                 .and_then(|ix| Some(index.entry(ix)?.height))
         };
-        let depth = height.and_then(|height| self.head_height().checked_sub(height));
-        let (Some(height), Some(depth)) = (height, depth) else {
-            return Err(Misdeed::Rollback(*point));
+        let deepest = self.head_height().saturating_sub(k);
+        let Some(height) = height else {
+            // A peer far behind may go back below what is left of our chain.
+            return if deepest < index.anchor_height() {
+                Ok(false)
+            } else {
+                Err(Misdeed::Rollback(*point))
+            };
         };
-        if depth > k {
+        if height < deepest {
             return Err(Misdeed::Rollback(*point));
         }
         while self.head_height() > height {
@@ -205,7 +210,7 @@ impl Candidate {
             }
         }
         self.next = self.next.min(height + 1);
-        Ok(())
+        Ok(true)
     }
 
     /// Forgets all headers.

@@ -344,3 +344,21 @@ fn next_range(
     }
     (!blocks.is_empty()).then_some(Range { from, to, blocks })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_trip_moves_the_distance_by_the_time_that_passed() {
+        let mut latency = Latency::UNKNOWN;
+        let mut at = Vec::new();
+        for (seconds, ms) in [(0, 100), (500, 300), (510, 1_200), (5_000, 7), (5_000, 900)] {
+            latency.sample(Instant::from_secs(seconds), Duration::from_millis(ms));
+            at.push(latency.round_trip_us);
+        }
+        assert_eq!(at, [100_000, 200_000, 210_000, 7_000, 7_000]);
+        assert_eq!(Latency::UNKNOWN.low(), 510_000);
+        assert_eq!((latency.low(), latency.high()), (LOW_MIN, 2 * LOW_MIN));
+    }
+}

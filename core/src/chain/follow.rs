@@ -223,7 +223,10 @@ impl Chain {
         let Some(candidate) = self.candidates.get_mut(conn) else {
             return Ok(());
         };
-        candidate.backward(&mut self.index, point, self.config.k)?;
+        if !candidate.backward(&mut self.index, point, self.config.k)? {
+            self.lose(cx, conn);
+            return Ok(());
+        }
         let number = candidate.head_no(&self.index);
         sync(cx, conn, chain_sync::Order::Head(number.unwrap_or(0)));
         self.timers.set(Timer::Rest(conn), None);

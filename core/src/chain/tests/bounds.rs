@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     txs,
-    world::{Bench, Block, World, judged, requests},
+    world::{Bench, Block, World, judged, misdeeds, requests},
 };
 use crate::{
     base::{Point, Serial},
@@ -62,6 +62,19 @@ fn a_follower_left_behind_hears_of_nothing_new() {
     let more = Block::line(Some(&line[59]), 90, 2);
     let told = |action: &Action| matches!(action, Action::Order(Serial(7), _));
     assert!(!bench.extend(&more).iter().any(told));
+}
+
+#[test]
+fn a_peer_that_goes_back_below_what_is_left_is_not_blamed() {
+    let line = Block::line(None, 1, 60);
+    for (head, forgiven) in [(42, true), (55, false)] {
+        let mut bench = Bench::new(|config| (config.headers_max, config.k) = (20, 8));
+        bench.extend(&line);
+        bench.follow(1, line[head].point());
+        let out = bench.backward(1, line[37].point());
+        let lost = out.contains(&Action::Notice(Notice::NoIntersection(Serial(1))));
+        assert_eq!((lost, misdeeds(&out).is_empty()), (forgiven, forgiven));
+    }
 }
 
 #[test]
