@@ -96,7 +96,7 @@ fn limits_hold_for_both_ends() {
 #[test]
 fn the_offer_is_standard_versions_then_ours() {
     let keys = |config: Config| config.table().0.keys().copied().collect::<Vec<_>>();
-    assert_eq!(keys(config()), [14, 15, 8_206, 8_207]);
+    assert_eq!(keys(config()), [14, 15, 8_207]);
     let plain = Config {
         own_versions: false,
         ..config()
@@ -132,7 +132,7 @@ fn a_reader_of_four_fields_reads_every_entry_of_our_offer() {
         assert_eq!(tokens.u8().unwrap(), 1, "shares peers");
         assert!(!tokens.bool().unwrap(), "no query");
     }
-    assert_eq!(versions, [14, 15, 8_206, 8_207]);
+    assert_eq!(versions, [14, 15, 8_207]);
     assert_eq!(tokens.position(), bytes.len());
 }
 
@@ -470,7 +470,7 @@ fn the_server_refuses_with_the_three_reasons() {
     let rows = [
         (
             "8200a0",
-            Reason::VersionMismatch(vec![14, 15, 8_206, 8_207]),
+            Reason::VersionMismatch(vec![14, 15, 8_207]),
             Failure::VersionMismatch,
         ),
         (

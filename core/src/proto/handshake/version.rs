@@ -44,15 +44,15 @@ impl Config {
         }
     }
 
-    /// The offer: standard versions rising, then ours with exactly the fields of the standard
-    /// version they stand for.
+    /// The offer: standard versions rising, then one of ours with exactly the fields of the
+    /// standard version it stands for.
     pub fn table(&self) -> VersionTable {
         let experimental = self.experimental.then_some(V16);
-        let own = self.own_versions.then_some([OURS | V14, OURS | V15]);
+        let own = self.own_versions.then_some(OURS | V15);
         let versions = [V14, V15]
             .into_iter()
             .chain(experimental)
-            .chain(own.into_iter().flatten());
+            .chain(own);
         VersionTable(
             versions
                 .map(|version| (version, self.data(version).encode(version)))
