@@ -49,10 +49,7 @@ impl Config {
     pub fn table(&self) -> VersionTable {
         let experimental = self.experimental.then_some(V16);
         let own = self.own_versions.then_some(OURS | V15);
-        let versions = [V14, V15]
-            .into_iter()
-            .chain(experimental)
-            .chain(own);
+        let versions = [V14, V15].into_iter().chain(experimental).chain(own);
         VersionTable(
             versions
                 .map(|version| (version, self.data(version).encode(version)))
