@@ -8,7 +8,7 @@ use samanea_core::{
         keep_alive::KeepAlive, peer_sharing::PeerSharing, tip_sample::TipSample,
         tx_submission::TxSubmission,
     },
-    wire::reassembly::Reassembly,
+    wire::{reassembly::Reassembly, scan::Scan},
 };
 
 use crate::{speak::Speak, tape::ByteTape};
@@ -43,9 +43,14 @@ fn either<P: Speak>(drawn: bool, rest: &[u8]) {
 /// A message that can be read at all reads as the same again, and is one whole item.
 fn read<P: Speak>(state: State, bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
+    let whole = Scan::new().feed(&bytes);
     let Ok(message) = P::decode(state, &bytes) else {
         return;
     };
+    // Only whole items ever come here: the scanner has found their end before.
+    if whole != Ok(Some(bytes.len())) {
+        return;
+    }
     let kind = P::kind(&message);
     assert!(
         P::SPEC.edge(state, kind).is_some(),

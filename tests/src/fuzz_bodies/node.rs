@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Transitions of one run at most.
-const TRANSITIONS_MAX: usize = 48;
+const TRANSITIONS_MAX: usize = 24;
 
 /// A tape of transitions, a quarter of them hostile, on two or three nodes. After every step all
 /// invariants hold and the laws of ticks and of purity are kept.
