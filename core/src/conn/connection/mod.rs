@@ -1,5 +1,7 @@
 //! The connection as a machine.
 
+mod halves;
+
 use alloc::{collections::VecDeque, vec::Vec};
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use crate::{
         self,
         handshake::{self, Agreed, Mode, is_ours},
     },
-    wire::{Batch, Encoded, reassembly::Reassembly},
+    wire::{Batch, reassembly::Reassembly},
 };
 
 /// What a connection can be told.
@@ -260,162 +262,6 @@ impl Connection {
                 self.finish(cx, fault, Reset::No);
             }
             (_, None) => self.pump_all(cx),
-        }
-    }
-
-    /// Lets every half with new bytes read, until none is left.
-    fn pump_all(&mut self, cx: &mut Cx<'_, Action>) {
-        while let Some(id) = self.work.pop_front() {
-            self.pump(cx, id);
-        }
-    }
-
-    fn slot(&self, id: HalfId) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.id == id)
-    }
-
-    /// Lets one half read its messages while it awaits any. A responder is started by its first
-    /// byte.
-    fn pump(&mut self, cx: &mut Cx<'_, Action>, id: HalfId) {
-        let Some(at) = self.slot(id) else { return };
-        loop {
-            let Phase::Open(open) = &mut self.phase else {
-                return;
-            };
-            let Some(slot) = self.slots.get_mut(at) else {
-                return;
-            };
-            let Some(half) = &mut slot.half else {
-                if id.role == Role::Responder && open.mux.waiting(id) > 0 {
-                    self.start(cx, id);
-                    continue;
-                }
-                return;
-            };
-            let Some(max) = half.awaits() else { return };
-            let fault = match slot.bytes.next(max) {
-                Ok(Some(message)) => {
-                    let mut acts = core::mem::take(&mut *self.half_acts);
-                    half.received(&mut cx.child(&mut acts), message);
-                    self.settle(cx, at, acts);
-                    continue;
-                }
-                Ok(None) => {
-                    let mut any = false;
-                    for piece in open.mux.take(id) {
-                        slot.bytes.push(piece);
-                        any = true;
-                    }
-                    if any {
-                        continue;
-                    }
-                    return;
-                }
-                Err(error) => error.into(),
-            };
-            let fault = Fault::Protocol {
-                protocol: id.protocol,
-                role: id.role,
-                fault,
-            };
-            return self.end(cx, fault);
-        }
-    }
-
-    /// Carries out what a half asked for.
-    fn settle(&mut self, cx: &mut Cx<'_, Action>, at: usize, mut acts: Vec<proto::Action<Fact>>) {
-        let Some(id) = self.slots.get(at).map(|slot| slot.id) else {
-            return;
-        };
-        for action in acts.drain(..) {
-            match action {
-                proto::Action::Send(message) => self.send(cx, id, message),
-                proto::Action::Fact(fact) => cx.act(Action::Fact(fact)),
-                proto::Action::Ended => self.half_ended(cx, at, id),
-                proto::Action::Failed(fault) => {
-                    let HalfId { protocol, role } = id;
-                    self.end(
-                        cx,
-                        Fault::Protocol {
-                            protocol,
-                            role,
-                            fault,
-                        },
-                    );
-                }
-            }
-        }
-        *self.half_acts = acts;
-    }
-
-    /// Queues one message; says when that fills the half's buffer.
-    fn send(&mut self, cx: &mut Cx<'_, Action>, half: HalfId, message: Encoded) {
-        let Phase::Open(open) = &mut self.phase else {
-            return;
-        };
-        let room = open.mux.room(half);
-        let mut out = core::mem::take(&mut *self.mux_acts);
-        open.mux
-            .step(&mut cx.child(&mut out), mux::Event::Send { half, message });
-        out.clear();
-        *self.mux_acts = out;
-        if room && !open.mux.room(half) {
-            let HalfId { protocol, role } = half;
-            cx.act(Action::Fact(Fact::Full { protocol, role }));
-        }
-    }
-
-    /// A half is in its final state: what it has not read goes back, and a responder may be
-    /// started again by the next byte.
-    fn half_ended(&mut self, cx: &mut Cx<'_, Action>, at: usize, id: HalfId) {
-        let Phase::Open(open) = &mut self.phase else {
-            return;
-        };
-        let Some(slot) = self.slots.get_mut(at) else {
-            return;
-        };
-        slot.half = None;
-        slot.stopping = false;
-        let rest = slot.bytes.take_rest();
-        if !rest.is_empty() {
-            open.mux.give_back(id, rest);
-            self.work.push_back(id);
-        }
-        cx.act(Action::Fact(Fact::Stopped {
-            protocol: id.protocol,
-            role: id.role,
-        }));
-    }
-
-    /// Runs a half that is not running. The keep-alive responder starts with the first responder
-    /// of any kind, so that its time limit binds the peer from then on.
-    /// src: Ouroboros network specification, "Connection Manager", start on demand any
-    fn start(&mut self, cx: &mut Cx<'_, Action>, id: HalfId) {
-        let Some(at) = self.slot(id) else { return };
-        let Some(slot) = self.slots.get_mut(at) else {
-            return;
-        };
-        if slot.half.is_some() {
-            return;
-        }
-        slot.half = AnyHalf::new(id, self.serial, &self.config);
-        let Some(half) = &mut slot.half else { return };
-        cx.act(Action::Fact(Fact::Started {
-            protocol: id.protocol,
-            role: id.role,
-        }));
-        let mut acts = core::mem::take(&mut *self.half_acts);
-        half.start(&mut cx.child(&mut acts));
-        self.settle(cx, at, acts);
-        self.work.push_back(id);
-        if id.role == Role::Responder && id.protocol != ProtocolId::KEEP_ALIVE {
-            self.start(
-                cx,
-                HalfId {
-                    protocol: ProtocolId::KEEP_ALIVE,
-                    role: Role::Responder,
-                },
-            );
         }
     }
 
