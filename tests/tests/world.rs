@@ -252,7 +252,8 @@ fn equal_seeds_give_equal_runs_and_others_differ() {
 
 #[test]
 fn each_flaw_is_noticed_as_what_it_is() {
-    let flaws: [(Flaw, fn(&Breach) -> bool); 8] = [
+    type Fits = fn(&Breach) -> bool;
+    let flaws: [(Flaw, Fits); 8] = [
         (Flaw::SameDeadline, |b| matches!(b, Breach::Deadline { .. })),
         (Flaw::EagerTick, |b| matches!(b, Breach::EarlyTick { .. })),
         (Flaw::Impure, |b| matches!(b, Breach::Impure { .. })),

@@ -10,6 +10,9 @@ const CUTS: usize = 4;
 
 /// A byte stream read whole and read in pieces has the same segments and the same end; every
 /// header reads and writes as itself.
+///
+/// # Panics
+/// When a law is broken.
 pub fn frame(bytes: &[u8]) {
     let Some((cuts, stream)) = bytes.split_at_checked(CUTS) else {
         return;

@@ -18,6 +18,9 @@ use samanea_core::base::Choice as _;
 use samanea_core::proto::handshake::{Handshake, Message};
 
 /// A client against a server, two clients (both have dialled), or either against raw bytes.
+///
+/// # Panics
+/// When a law is broken.
 pub fn handshake(bytes: &[u8]) {
     let mut tape = ByteTape::new(bytes);
     let case = tape.below(site::SESSION, 0, 4);
@@ -74,9 +77,10 @@ fn agree(client: &Outcome, server: &Outcome) {
             assert_eq!(client.version, server.version);
             assert_eq!(client.data.magic, server.data.magic);
         }
-        (Outcome::Queried, Outcome::Queried) | (Outcome::Failed(_), Outcome::Failed(_)) => {}
         // A client may dislike what a server could accept; never the other way round.
-        (Outcome::Failed(Some(_)), Outcome::Agreed(_)) => {}
+        (Outcome::Queried, Outcome::Queried)
+        | (Outcome::Failed(_), Outcome::Failed(_))
+        | (Outcome::Failed(Some(_)), Outcome::Agreed(_)) => {}
         other => panic!("{other:?}"),
     }
 }

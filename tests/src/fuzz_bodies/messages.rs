@@ -15,6 +15,9 @@ use crate::{speak::Speak, tape::ByteTape};
 
 /// The first byte names the protocol and whether the rest is a message as it travels (after one
 /// byte that names the state) or a tape from which messages are drawn.
+///
+/// # Panics
+/// When a law is broken.
 pub fn messages(bytes: &[u8]) {
     let Some((&first, rest)) = bytes.split_first() else {
         return;

@@ -26,6 +26,9 @@ const PROTOCOLS: &[(u16, u32)] = &[(2, 60_000), (3, 200_000), (8, 1_408), (10, 5
 
 /// Operations on two joined multiplexers. Without hostile bytes, what a half takes is what the
 /// other sent, in order; credit never exceeds the window; a failure has a cause.
+///
+/// # Panics
+/// When a law is broken.
 pub fn mux(bytes: &[u8]) {
     let mut tape = ByteTape::new(bytes);
     let config = Config {

@@ -13,6 +13,9 @@ const TRANSITIONS_MAX: usize = 24;
 
 /// A tape of transitions, a quarter of them hostile, on two or three nodes. After every step all
 /// invariants hold and the laws of ticks and of purity are kept.
+///
+/// # Panics
+/// When a law is broken.
 pub fn node(bytes: &[u8]) {
     let mut tape = ByteTape::new(bytes);
     let options = Options {

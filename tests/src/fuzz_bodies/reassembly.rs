@@ -10,6 +10,9 @@ const CUTS: usize = 3;
 
 /// A stream pushed whole and pushed in pieces has the same messages and the same end; messages
 /// are the stream's bytes, in order, none over the limit.
+///
+/// # Panics
+/// When a law is broken.
 pub fn reassembly(bytes: &[u8]) {
     let Some((head, stream)) = bytes.split_at_checked(CUTS + 2) else {
         return;

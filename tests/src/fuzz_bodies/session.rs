@@ -28,6 +28,9 @@ pub(super) const TURNS_MAX: usize = 256;
 pub(super) const OUTSTANDING_MAX: usize = 4;
 
 /// The first byte names what runs: two joined sessions of a table, or a half against its peer.
+///
+/// # Panics
+/// When a law is broken.
 pub fn session(bytes: &[u8]) {
     let Some((&first, rest)) = bytes.split_first() else {
         return;
@@ -54,24 +57,33 @@ pub fn session(bytes: &[u8]) {
             tape,
             |_| None,
         ),
-        9 => facing::<ChainSync, _>(chain_sync::Client::new(of), Role::Initiator, tape, follow),
-        10 => facing::<ChainSync, _>(chain_sync::Server::new(of), Role::Responder, tape, lead),
+        9 => facing::<ChainSync, _>(chain_sync::Client::new(of), Role::Initiator, tape, |tape| {
+            Some(follow(tape))
+        }),
+        10 => facing::<ChainSync, _>(chain_sync::Server::new(of), Role::Responder, tape, |tape| {
+            Some(lead(tape))
+        }),
         11 => facing::<BlockFetch, _>(
             block_fetch::Client::with_in_flight_max(of, 4),
             Role::Initiator,
             tape,
-            want,
+            |tape| Some(want(tape)),
         ),
-        12 => facing::<BlockFetch, _>(block_fetch::Server::new(of), Role::Responder, tape, give),
+        12 => facing::<BlockFetch, _>(
+            block_fetch::Server::new(of),
+            Role::Responder,
+            tape,
+            |tape| Some(give(tape)),
+        ),
         13 => facing::<TxSubmission, _>(
             tx_submission::client::Client::new(of),
             Role::Initiator,
             tape,
-            supply,
+            |tape| Some(supply(tape)),
         ),
         14 => {
             let server = tx_submission::server::Server::new(of, Duration::from_secs(1));
-            facing::<TxSubmission, _>(server, Role::Responder, tape, pull);
+            facing::<TxSubmission, _>(server, Role::Responder, tape, |tape| Some(pull(tape)));
         }
         15 => facing::<KeepAlive, _>(keep_alive::Client::new(of), Role::Initiator, tape, |_| None),
         16 => facing::<KeepAlive, _>(keep_alive::Server::new(of), Role::Responder, tape, |_| None),
@@ -115,22 +127,22 @@ pub fn session(bytes: &[u8]) {
     }
 }
 
-fn follow(tape: &mut ByteTape) -> Option<chain_sync::client::Order> {
+fn follow(tape: &mut ByteTape) -> chain_sync::client::Order {
     use chain_sync::client::Order;
-    Some(match below(tape, 8) {
+    match below(tape, 8) {
         0 => Order::Pause,
         1 => Order::Resume,
         2 => Order::Head(u64::from(below(tape, 8))),
         _ => Order::Follow {
             points: (0..some(tape, 5)).map(|_| speak::point(tape)).collect(),
         },
-    })
+    }
 }
 
-fn lead(tape: &mut ByteTape) -> Option<chain_sync::server::Order> {
+fn lead(tape: &mut ByteTape) -> chain_sync::server::Order {
     use chain_sync::server::Order;
     let (point, tip) = (speak::point(tape), speak::tip(tape));
-    Some(match below(tape, 5) {
+    match below(tape, 5) {
         0 => Order::Await,
         1 => Order::NotFound { tip },
         2 => Order::Found { point, tip },
@@ -139,42 +151,42 @@ fn lead(tape: &mut ByteTape) -> Option<chain_sync::server::Order> {
             header: speak::header(tape),
             tip,
         },
-    })
+    }
 }
 
-fn want(tape: &mut ByteTape) -> Option<block_fetch::client::Order> {
-    Some(block_fetch::client::Order::Request {
+fn want(tape: &mut ByteTape) -> block_fetch::client::Order {
+    block_fetch::client::Order::Request {
         from: speak::point(tape),
         to: speak::point(tape),
-    })
+    }
 }
 
-fn give(tape: &mut ByteTape) -> Option<block_fetch::server::Order> {
+fn give(tape: &mut ByteTape) -> block_fetch::server::Order {
     use block_fetch::server::Order;
-    Some(match below(tape, 4) {
+    match below(tape, 4) {
         0 => Order::NoBlocks,
         1 => Order::Start,
         2 => Order::Block(speak::transaction(tape).1),
         _ => Order::Done,
-    })
+    }
 }
 
-fn supply(tape: &mut ByteTape) -> Option<tx_submission::client::Order> {
+fn supply(tape: &mut ByteTape) -> tx_submission::client::Order {
     use tx_submission::client::Order;
     let txs: Vec<_> = (0..some(tape, 5))
         .map(|_| speak::transaction(tape))
         .collect();
-    Some(if below(tape, 2) == 0 {
+    if below(tape, 2) == 0 {
         let sized = |(id, tx): (_, Bytes)| (id, u32::try_from(tx.len()).unwrap_or(0));
         Order::Ids(txs.into_iter().map(sized).collect())
     } else {
         Order::Txs(txs.into_iter().map(|(_, tx)| tx).collect())
-    })
+    }
 }
 
-fn pull(tape: &mut ByteTape) -> Option<tx_submission::server::Order> {
+fn pull(tape: &mut ByteTape) -> tx_submission::server::Order {
     let ids = (0..some(tape, 5)).map(|_| speak::transaction(tape).0);
-    Some(tx_submission::server::Order::Wanted(ids.collect()))
+    tx_submission::server::Order::Wanted(ids.collect())
 }
 
 /// Both ends of one table. What one may send, the other reads without a fault; what none may

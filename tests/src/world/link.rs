@@ -76,6 +76,10 @@ pub enum Spoil {
 
 /// One direction of a link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 pub(super) struct Lane {
     /// With the sender's driver: asked for, not yet taken by the kernel.
     queued: VecDeque<Bytes>,

@@ -187,7 +187,7 @@ impl<M: Subject> World<M> {
             local: host.address,
         };
         let peers: Vec<_> = host.peers.iter().copied().collect();
-        self.feed(at, listening)?;
+        self.feed(at, &listening)?;
         for peer in peers {
             self.plan(
                 Duration::ZERO,
@@ -307,9 +307,9 @@ impl<M: Subject> World<M> {
             Due::Read(link, side) => return self.read(link, side),
             Due::Wake if alive => return self.wake(at),
             Due::Turn if alive => return self.turn(at),
-            Due::Feed(event) if alive => return self.feed(at, event),
+            Due::Feed(event) if alive => return self.feed(at, &event),
             Due::FeedConn(conn, event) if alive => {
-                return self.feed_conn(at, conn, event);
+                return self.feed_conn(at, conn, &event);
             }
             Due::Syn(conn) if alive => self.syn(at, conn),
             Due::Wake | Due::Turn | Due::Feed(_) | Due::FeedConn(..) | Due::Syn(_) => {}
@@ -318,7 +318,7 @@ impl<M: Subject> World<M> {
     }
 
     /// Feeds an event of a connection whose socket is still there; the last one takes it away.
-    fn feed_conn(&mut self, at: usize, conn: Serial, event: Event) -> Result<(), Broken> {
+    fn feed_conn(&mut self, at: usize, conn: Serial, event: &Event) -> Result<(), Broken> {
         let last = matches!(event, Event::Closed { .. } | Event::ConnectFailed { .. });
         let known = self.hosts.get_mut(at).is_some_and(|host| {
             if last {
@@ -343,18 +343,18 @@ impl<M: Subject> World<M> {
             self.plan_wake(at);
             return Ok(());
         }
-        self.feed(at, Event::Tick)
+        self.feed(at, &Event::Tick)
     }
 
     fn turn(&mut self, at: usize) -> Result<(), Broken> {
         if let Some(host) = self.hosts.get_mut(at) {
             host.turn_due = false;
         }
-        self.feed(at, Event::Turn)
+        self.feed(at, &Event::Turn)
     }
 
     /// Feeds one event to a machine and carries out what it asks for.
-    fn feed(&mut self, at: usize, event: Event) -> Result<(), Broken> {
+    fn feed(&mut self, at: usize, event: &Event) -> Result<(), Broken> {
         let now = self.now;
         let Some(host) = self.hosts.get_mut(at) else {
             return Ok(());
@@ -369,14 +369,14 @@ impl<M: Subject> World<M> {
         host.tally.steps += 1;
         let storm = host.steps_now.1;
         self.steps += 1;
-        self.trace.event(now, at, &event);
+        self.trace.event(now, at, event);
         if self.options.clone_every > 0 && self.steps.is_multiple_of(self.options.clone_every) {
             node = node.clone();
         }
         let checked =
             self.options.laws_every > 0 && self.steps.is_multiple_of(self.options.laws_every);
         let mut out = core::mem::take(&mut self.out);
-        let verdict = observed_step(&mut node, now, &event, checked, &mut out);
+        let verdict = observed_step(&mut node, now, event, checked, &mut out);
         if let Some(host) = self.hosts.get_mut(at) {
             host.node = Some(node);
         }
@@ -389,7 +389,7 @@ impl<M: Subject> World<M> {
             self.carry_out(at, action)?;
         }
         self.out = out;
-        if event != Event::Turn {
+        if *event != Event::Turn {
             self.plan_turn(at);
         }
         self.plan_wake(at);

@@ -45,7 +45,9 @@ impl Trace {
                 answer: Answer::Loaded(bodies),
             } => {
                 let _ = write!(self, "loaded {ticket}");
-                bodies.iter().for_each(|body| self.content(body));
+                for body in bodies {
+                    self.content(body);
+                }
             }
             other => {
                 let _ = write!(self, "{other:?}");

@@ -306,7 +306,7 @@ impl<M: Subject> World<M> {
                 answer: Answer::Verdict(Verdict::Kept),
             },
         };
-        self.feed(at, event)
+        self.feed(at, &event)
     }
 
     fn accept_fails(&mut self, at: usize) -> Result<(), Broken> {
@@ -322,7 +322,7 @@ impl<M: Subject> World<M> {
             cause: Cause::Resources,
             fatal: false,
         };
-        self.feed(at, event)
+        self.feed(at, &event)
     }
 
     /// Ends all faults: links that swallow bytes are reset, hosts that are down come back.

@@ -110,11 +110,11 @@ impl<M: Subject> World<M> {
         self.plan(after, at, Due::FeedConn(conn, event));
     }
 
-    /// A link from `dialler` to `dialled`.
+    /// A link to whom is dialled from who dials.
     pub(super) fn open_link(
         &mut self,
-        dialler: (Party, SocketAddr),
-        dialled: (Party, SocketAddr),
+        from: (Party, SocketAddr),
+        to: (Party, SocketAddr),
     ) -> LinkId {
         let end = |(party, local)| Endpoint {
             party,
@@ -126,7 +126,7 @@ impl<M: Subject> World<M> {
         let id = self.next_link;
         self.next_link += 1;
         let link = Link {
-            ends: [end(dialler), end(dialled)],
+            ends: [end(from), end(to)],
             lanes: [Lane::default(), Lane::default()],
         };
         self.links.insert(id, link);
@@ -178,11 +178,11 @@ impl<M: Subject> World<M> {
             let max = usize::try_from(profile.packet_max.max(1)).unwrap_or(1);
             let packet = lane.packet(max);
             let bytes = u64::try_from(packet.len()).unwrap_or(0);
-            let takes = bytes
+            let sending = bytes
                 .saturating_mul(1_000_000)
                 .checked_div(profile.rate)
                 .map_or(Duration::ZERO, Duration::from_micros);
-            lane.busy_until = now.after(takes);
+            lane.busy_until = now.after(sending);
             let again = lane.has_unsent().then_some(lane.busy_until);
             self.depart(id, side, Piece::Data(packet));
             if let Some(when) = again {
@@ -315,7 +315,7 @@ impl<M: Subject> World<M> {
             host.tally.bytes_in += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         }
         self.plan_pump(id, 1 - side, self.now);
-        self.feed(at, Event::Received { conn, bytes })?;
+        self.feed(at, &Event::Received { conn, bytes })?;
         self.plan_read(id, side);
         Ok(())
     }
