@@ -46,7 +46,7 @@ use samanea_core::{
     node::{Command, Config, Engine, Node, Notice},
     proto::{
         Protocol,
-        handshake::{self as ours, Failure, Handshake, Mode, OURS, V14, V15},
+        handshake::{self as ours, Failure, Handshake, Mode, OURS, V15},
     },
 };
 use samanea_sim::toy;
