@@ -75,6 +75,7 @@ cases! {
     many_connections_at_once_come_back_byte_by_byte: "many connections at once come back byte by byte";
     a_window_of_one_byte_never_starves: "a window of one byte never starves";
     thousands_of_pieces_in_one_write_arrive_in_order: "thousands of pieces in one write arrive in order";
+    bytes_that_many_threads_ask_for_arrive_in_order: "bytes that many threads ask for arrive in order";
     a_refused_dial_is_a_failed_connection: "a refused dial is a failed connection";
     a_dial_leaves_from_the_address_to_bind: "a dial leaves from the address to bind";
     a_dial_that_is_given_up_tells_nothing: "a dial that is given up tells nothing";

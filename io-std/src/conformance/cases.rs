@@ -28,6 +28,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("many connections at once come back byte by byte", many),
     ("a window of one byte never starves", one_byte_window),
     ("thousands of pieces in one write arrive in order", pieces),
+    ("bytes that many threads ask for arrive in order", crowd),
     ("a refused dial is a failed connection", refused),
     ("a dial leaves from the address to bind", bound),
     ("a dial that is given up tells nothing", given_up),
@@ -265,6 +266,50 @@ fn pieces(driver: &dyn Driver) {
     server.wait_for(&Seen::Complete);
     server.end();
     client.end();
+}
+
+fn crowd(driver: &dyn Driver) {
+    const THREADS: u64 = 4;
+    const EACH: u64 = 300;
+    const BYTES: u16 = 30_000;
+    let all = THREADS * EACH * u64::from(BYTES);
+    let server = Stage::new(
+        driver,
+        Plan {
+            accepts: 1,
+            window_bytes: 64 << 20,
+            ..Plan::default()
+        },
+    );
+    let mut raw = server.raw();
+    server.wait_for(&Seen::Offered(raw.local_addr().unwrap()));
+    let node = &*server.node;
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..EACH {
+                    node.command(Command::SampleTips {
+                        count: BYTES,
+                        slot: 0,
+                    });
+                }
+            });
+        }
+        // In pieces of all sizes, so that the socket is full now and then.
+        let (mut at, mut piece) = (0, vec![0; 1 << 16]);
+        while at < all {
+            let wanted = 1 + usize::try_from(at * 7 % 65_000).unwrap();
+            let bytes = raw.read(&mut piece[..wanted]).unwrap();
+            assert!(bytes > 0, "ended after {at} bytes");
+            for byte in &piece[..bytes] {
+                assert_eq!(*byte, pattern(at), "at {at}");
+                at += 1;
+            }
+        }
+    });
+    server.wait_for(&Seen::Sent);
+    assert_eq!(server.read(|script| script.flushed), all);
+    server.end();
 }
 
 fn refused(driver: &dyn Driver) {

@@ -34,7 +34,7 @@ pub trait Driver {
 }
 
 /// A node that a driver runs: what its handle offers.
-pub trait Running {
+pub trait Running: Send + Sync {
     /// Gives an order.
     fn command(&self, command: Command);
     /// Answers a question.

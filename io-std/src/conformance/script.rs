@@ -300,6 +300,12 @@ impl Script {
                 let listener = self.listener;
                 cx.act(Action::AcceptOne { listener });
             }
+            // Send so much more on each connection.
+            Command::SampleTips { count, .. } => {
+                for talk in self.talks.values_mut() {
+                    talk.to_send += u64::from(count);
+                }
+            }
             // Be woken soon, ask, and say something, three times.
             Command::AskPeers { .. } => {
                 self.due = Some(cx.now.after(Duration::from_millis(5)));
@@ -316,7 +322,7 @@ impl Script {
                 }
                 cx.act(Action::Notify(Notice::Stopped));
             }
-            _ => {}
+            Command::Submit { .. } => {}
         }
     }
 
