@@ -269,46 +269,53 @@ fn pieces(driver: &dyn Driver) {
 }
 
 fn crowd(driver: &dyn Driver) {
-    const THREADS: u64 = 4;
-    const EACH: u64 = 300;
-    const BYTES: u16 = 30_000;
-    let all = THREADS * EACH * u64::from(BYTES);
-    let server = Stage::new(
-        driver,
-        Plan {
-            accepts: 1,
-            window_bytes: 64 << 20,
-            ..Plan::default()
-        },
-    );
+    const ROUNDS: u64 = 100;
+    const THREADS: u64 = 3;
+    const BYTES: u16 = 60_000;
+    let all = ROUNDS * THREADS * 2 * u64::from(BYTES);
+    // Little room, so that the socket is full again and again.
+    let options = Options {
+        unsent_bytes: 4_096,
+        ..listening()
+    };
+    let plan = Plan {
+        accepts: 1,
+        window_bytes: 64 << 20,
+        ..Plan::default()
+    };
+    let server = Stage::with(driver, plan, Arc::new(NoApplication), options);
     let mut raw = server.raw();
     server.wait_for(&Seen::Offered(raw.local_addr().unwrap()));
     let node = &*server.node;
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                for _ in 0..EACH {
-                    node.command(Command::SampleTips {
-                        count: BYTES,
-                        slot: 0,
-                    });
-                }
-            });
-        }
-        // In pieces of all sizes, so that the socket is full now and then.
-        let (mut at, mut piece) = (0, vec![0; 1 << 16]);
-        while at < all {
-            let wanted = 1 + usize::try_from(at * 7 % 65_000).unwrap();
-            let bytes = raw.read(&mut piece[..wanted]).unwrap();
-            assert!(bytes > 0, "ended after {at} bytes");
-            for byte in &piece[..bytes] {
-                assert_eq!(*byte, pattern(at), "at {at}");
-                at += 1;
+    let more = || {
+        node.command(Command::SampleTips {
+            count: BYTES,
+            slot: 0,
+        });
+    };
+    let (mut at, mut piece) = (0, vec![0; 1 << 16]);
+    for round in 1..=ROUNDS {
+        std::thread::scope(|scope| {
+            // Half of it fills the socket; the other half comes while the peer reads.
+            (0..THREADS).for_each(|_| more());
+            for _ in 0..THREADS {
+                scope.spawn(more);
             }
-        }
-    });
-    server.wait_for(&Seen::Sent);
-    assert_eq!(server.read(|script| script.flushed), all);
+            // The round ends when all has come: nothing else would set it going again.
+            while at < all / ROUNDS * round {
+                let wanted = 1 + usize::try_from(at * 7 % 65_000).unwrap();
+                let bytes = raw.read(&mut piece[..wanted]).unwrap();
+                assert!(bytes > 0, "ended after {at} bytes");
+                for byte in &piece[..bytes] {
+                    assert_eq!(*byte, pattern(at), "at {at}");
+                    at += 1;
+                }
+            }
+        });
+    }
+    while server.read(|script| script.flushed) < all {
+        server.wait_for(&Seen::Sent);
+    }
     server.end();
 }
 

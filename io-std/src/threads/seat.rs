@@ -226,3 +226,83 @@ fn write_now(socket: &Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut nothing = SendAncillaryBuffer::default();
     Ok(sendmsg(socket, slices, &mut nothing, SendFlags::DONTWAIT)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        net::{TcpListener, TcpStream},
+    };
+
+    use bytes::Bytes;
+    use samanea_core::base::Serial;
+
+    use super::*;
+
+    /// A line and the other end of its connection.
+    fn pair() -> (Line<Seat>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, remote) = listener.accept().unwrap();
+        let line = Line::<Seat>::new(Serial(1), remote);
+        line.seat.socket.set(near.into()).unwrap();
+        (line, far)
+    }
+
+    /// Asks for more bytes than the kernel takes.
+    fn fill(line: &Line<Seat>) -> Pumped {
+        line.push([Bytes::from(vec![7; 32 << 20])].into_iter().collect());
+        line.pump(Pace::Write)
+    }
+
+    /// Reads and pumps, as somebody else than the porter, until nothing waits.
+    fn drain(line: &Line<Seat>, far: &mut TcpStream) {
+        let mut sink = vec![0; 1 << 20];
+        while !line.seat.writer().queue.is_empty() {
+            assert!(far.read(&mut sink).unwrap() > 0);
+            assert!(!line.pump(Pace::Write).to_porter, "it is on the list");
+        }
+    }
+
+    #[test]
+    fn a_full_line_goes_to_the_porter_once_until_it_has_left_the_list() {
+        let (line, mut far) = pair();
+        assert!(fill(&line).to_porter);
+        assert_eq!(line.look_for_porter(), Look::Poll);
+        // Others write it all and add more before the porter looks: it is still on the list.
+        drain(&line, &mut far);
+        assert!(!fill(&line).to_porter);
+        assert_eq!(line.look_for_porter(), Look::Poll);
+        drain(&line, &mut far);
+        assert_eq!(line.look_for_porter(), Look::Leave);
+        assert!(fill(&line).to_porter);
+    }
+
+    #[test]
+    fn an_orderly_end_stays_with_the_porter_until_the_reader_has_ended_too() {
+        let (line, mut far) = pair();
+        line.push([Bytes::from_static(b"bye")].into_iter().collect());
+        line.end(Ending::Flush);
+        let pumped = line.pump(Pace::Write);
+        assert_eq!((pumped.wrote, pumped.to_porter), (3, true));
+        let mut all = Vec::new();
+        far.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"bye");
+        assert_eq!(line.look_for_porter(), Look::Linger);
+        line.read_out();
+        assert_eq!(line.look_for_porter(), Look::Leave);
+    }
+
+    #[test]
+    fn a_line_that_breaks_forgets_what_waits_and_wakes_its_reader() {
+        let (line, far) = pair();
+        assert!(fill(&line).to_porter);
+        socket::reset_on_close(&far);
+        drop(far);
+        while line.broken().is_none() {
+            line.pump(Pace::Write);
+        }
+        assert_eq!(line.broken(), Some(Cause::Reset));
+        assert_eq!(line.look_for_porter(), Look::Leave);
+    }
+}
