@@ -30,8 +30,8 @@ fn main() {
     let scale = if for_real() { 1 } else { 100 };
     blocks(2_000 / scale);
     headers(50_000 / scale, true);
-    headers(5_000 / scale, false);
-    small(200_000 / scale);
+    headers(20_000 / scale, false);
+    small(500_000 / scale);
     delay(if for_real() { 20 } else { 1 });
 }
 
@@ -45,6 +45,9 @@ fn blocks(count: usize) {
     let gigabytes = real(total) / 1e9;
     let mut job = Job::new(title, "GB/s")
         .anchor("raw std", || rate(gigabytes, raw::stream(total, 64 << 10)))
+        .case("raw std, our socket options", || {
+            rate(gigabytes, raw::tuned_stream(total, 64 << 10))
+        })
         .anchor("pallas", || rate(gigabytes, rival::blocks(count, 64 << 10)));
     for (driver, name) in DRIVERS {
         let load = Load::Blocks {

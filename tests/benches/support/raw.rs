@@ -21,7 +21,21 @@ pub(crate) fn pair() -> (TcpStream, TcpStream) {
 
 /// How long `total` bytes take in writes of `write` bytes, from the first write to the last read.
 pub(crate) fn stream(total: usize, write: usize) -> Duration {
-    let (mut near, mut far) = pair();
+    carry(pair(), total, write)
+}
+
+/// The same with the socket options of our drivers: little unsent in the kernel, so that what is
+/// copied stays in the caches.
+pub(crate) fn tuned_stream(total: usize, write: usize) -> Duration {
+    let ends = pair();
+    let unsent_bytes = samanea_std::Options::default().unsent_bytes;
+    for end in [&ends.0, &ends.1] {
+        samanea_std::socket::tune(end, unsent_bytes).unwrap();
+    }
+    carry(ends, total, write)
+}
+
+fn carry((mut near, mut far): (TcpStream, TcpStream), total: usize, write: usize) -> Duration {
     let begin = now();
     let writer = thread::spawn(move || {
         let buffer = vec![7; write];
