@@ -5,8 +5,8 @@
 //! - Its server accepts only settings equal to its own (initiator only, no peer sharing) and
 //!   refuses every duplex node. Shown once; then the test answers the proposal itself.
 //! - It reads and writes IPv4 addresses with their octets reversed. The test reverses them back.
-//! - It writes IPv6 addresses with the head of eight items before six. Such a message is no CBOR
-//!   message of its protocol; our node never sees its end or refuses it. Never sent in earnest.
+//! - It writes IPv6 addresses with a head of eight items before six, which is no whole message.
+//!   Our node ends the connection with a fault of peer-sharing; a test shows it.
 //! - It writes the list of points in `MsgFindIntersect` with a length; both forms are legal.
 //! - It knows versions up to 14 and reads the settings of all others as it reads those.
 
