@@ -76,8 +76,30 @@ pub(super) fn header(fork: u8, number: BlockNo, bytes: usize) -> Bytes {
     out.freeze()
 }
 
+/// What survives a snapshot.
+pub(super) trait Kept: Sized {
+    /// The same after it was written down and read again.
+    fn half_way(&self) -> Self;
+}
+
+#[cfg(feature = "serde")]
+impl<T: serde::Serialize + serde::de::DeserializeOwned> Kept for T {
+    fn half_way(&self) -> Self {
+        let kept = postcard::to_allocvec(self).unwrap();
+        postcard::from_bytes(&kept).unwrap()
+    }
+}
+
+#[cfg(not(feature = "serde"))]
+impl<T: Clone> Kept for T {
+    fn half_way(&self) -> Self {
+        self.clone()
+    }
+}
+
 /// One half with its own clock, rules and chance. Every step checks: invariants; that early ticks
-/// change nothing; that a tick leaves no deadline due; that nothing follows the end.
+/// change nothing; that a tick leaves no deadline due; that nothing follows the end; and goes on
+/// with what a snapshot kept of the half, where there are snapshots.
 #[derive(Clone)]
 pub(super) struct Rig<H> {
     pub(super) half: H,
@@ -89,7 +111,7 @@ pub(super) struct Rig<H> {
 
 impl<H> Rig<H>
 where
-    H: Half + Clone + PartialEq + Debug,
+    H: Half + Clone + PartialEq + Debug + Kept,
     H::Order: Clone + Debug,
     H::Fact: Clone + PartialEq + Debug,
 {
@@ -133,6 +155,9 @@ where
             event,
         );
         self.half.check_invariants().unwrap();
+        let kept = self.half.half_way();
+        assert_eq!(kept, self.half, "a snapshot is another half");
+        self.half = kept;
         self.ticks_early();
         assert!(!tick || self.half.next_deadline().is_none_or(|at| at > self.now));
         assert!(!over || out.is_empty(), "after the end: {out:?}");
@@ -264,10 +289,10 @@ pub(super) struct Duel<C, S> {
 
 impl<C, S> Duel<C, S>
 where
-    C: Half + Clone + PartialEq + Debug,
+    C: Half + Clone + PartialEq + Debug + Kept,
     C::Order: Clone + Debug,
     C::Fact: Clone + PartialEq + Debug,
-    S: Half + Clone + PartialEq + Debug,
+    S: Half + Clone + PartialEq + Debug + Kept,
     S::Order: Clone + Debug,
     S::Fact: Clone + PartialEq + Debug,
 {
