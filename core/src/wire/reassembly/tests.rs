@@ -163,7 +163,7 @@ proptest! {
             let at = at.index(stream.len());
             stream[at] = byte;
         }
-        stream.truncate(stream.len() - short);
+        stream.truncate(stream.len().saturating_sub(short));
         let stream = Bytes::from(stream);
         let whole = messages(&stream, &[usize::MAX], limit);
         prop_assert_eq!(&messages(&stream, &cuts, limit), &whole);
