@@ -60,6 +60,7 @@ impl Block {
             },
             block_no: number,
             prev: prev.point.hash(),
+            boundary: false,
             body_bytes: u32::try_from(body.len()).unwrap_or(u32::MAX),
         };
         Self {
@@ -127,6 +128,7 @@ pub fn read_header(wrapped: &[u8]) -> Result<(HeaderView, Hash32), HeaderFault> 
         },
         block_no,
         prev,
+        boundary: false,
         body_bytes,
     };
     Ok((view, body))

@@ -12,6 +12,10 @@ pub struct HeaderView {
     pub block_no: BlockNo,
     /// The hash of the block before, `None` for the first block of a chain.
     pub prev: Option<Hash32>,
+    /// Whether this is a boundary block: it has the number of the block before it, and may have
+    /// the slot of the block after it. Byron's epochs begin with one; other eras have none.
+    /// src: Cardano Byron chain specification, "Epoch boundary blocks"
+    pub boundary: bool,
     /// The size of the block's body in bytes where the header says it, else an estimate.
     pub body_bytes: u32,
 }

@@ -34,6 +34,7 @@ impl Rules for Lenient {
             point,
             block_no: 0,
             prev: None,
+            boundary: false,
             body_bytes: 0,
         })
     }

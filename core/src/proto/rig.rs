@@ -36,6 +36,7 @@ impl Rules for TestRules {
             },
             block_no: word(at + 8),
             prev: None,
+            boundary: false,
             body_bytes: 0,
         })
     }

@@ -101,6 +101,7 @@ impl Iterator for Chain {
             point: Point::Block { slot, hash },
             block_no,
             prev,
+            boundary: false,
             body_bytes: size,
         };
         self.last = Some(view);

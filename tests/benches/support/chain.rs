@@ -35,6 +35,7 @@ pub(crate) fn read(wrapped: &[u8]) -> Option<HeaderView> {
         point: point(number),
         block_no: number,
         prev: number.checked_sub(1).map(hash),
+        boundary: false,
         body_bytes: 65_536,
     })
 }

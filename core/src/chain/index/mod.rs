@@ -25,7 +25,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Start;
-use crate::base::{BlockNo, Hash32, HeaderView, Point, Serial, SlotIndex as Ix, Slots, Tip};
+use crate::base::{BlockNo, Hash32, HeaderView, Point, Serial, Slot, SlotIndex as Ix, Slots, Tip};
 
 /// What is known of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +89,7 @@ struct Anchor {
     /// Where it is known.
     point: Option<Point>,
     block_no: Option<BlockNo>,
+    boundary: bool,
     height: u64,
 }
 
@@ -141,6 +142,7 @@ impl Index {
                 prev,
                 point,
                 block_no: None,
+                boundary: false,
                 height: 0,
             },
             entries: Slots::new((0, 0), max),
@@ -256,12 +258,14 @@ impl Index {
             Prev::Any => true,
             Prev::Is(prev) => prev == view.prev,
         };
-        let slot = self.anchor.point.and_then(|point| point.slot());
-        let rises = view.point.slot() > slot
-            && match self.anchor.block_no {
-                Some(no) => view.block_no == no.saturating_add(1),
-                None => view.prev.is_some() || view.block_no <= 1,
-            };
+        let rises = match (
+            self.anchor.point.and_then(|point| point.slot()),
+            self.anchor.block_no,
+        ) {
+            (Some(slot), Some(no)) => follows((slot, no, self.anchor.boundary), view),
+            (slot, None) => view.point.slot() > slot && (view.prev.is_some() || view.block_no <= 1),
+            (None, Some(no)) => view.block_no == no.saturating_add(1),
+        };
         Fit::of(connected, rises)
     }
 
@@ -270,8 +274,10 @@ impl Index {
         let Some(before) = self.entry(parent) else {
             return Fit::Apart;
         };
-        let rises = view.point.slot() > before.view.point.slot()
-            && Some(view.block_no) == before.view.block_no.checked_add(1);
+        let rises =
+            before.view.point.slot().is_some_and(|slot| {
+                follows((slot, before.view.block_no, before.view.boundary), view)
+            });
         Fit::of(view.prev == before.view.point.hash(), rises)
     }
 
@@ -519,6 +525,7 @@ impl Index {
             prev: Prev::Is(view.point.hash()),
             point: Some(view.point),
             block_no: Some(view.block_no),
+            boundary: view.boundary,
             height: self.anchor.height + 1,
         };
         let children: SmallVec<[Ix; 4]> = self.children(Some(oldest)).collect();
@@ -561,6 +568,58 @@ impl Fit {
             (true, true) => Self::Follows,
             (true, false) => Self::Order,
             (false, _) => Self::Apart,
+        }
+    }
+}
+
+/// Whether number and slot of a header may follow those of the block before it: both rise, but a
+/// boundary block keeps the number of the block before it and may share the slot of the block
+/// after it. Two boundary blocks never follow each other.
+/// src: Cardano Byron chain specification, "Epoch boundary blocks"
+fn follows((slot, no, boundary): (Slot, BlockNo, bool), view: &HeaderView) -> bool {
+    let number = if view.boundary {
+        Some(no)
+    } else {
+        no.checked_add(1)
+    };
+    let later = view
+        .point
+        .slot()
+        .is_some_and(|s| s > slot || (boundary && s == slot));
+    Some(view.block_no) == number && later && !(boundary && view.boundary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_slots_rise_but_around_a_boundary_block() {
+        let view = |slot, block_no, boundary| HeaderView {
+            point: Point::Block {
+                slot,
+                hash: Hash32([7; 32]),
+            },
+            block_no,
+            prev: None,
+            boundary,
+            body_bytes: 0,
+        };
+        let rows = [
+            ((5, 9, false), view(6, 10, false), true),
+            ((5, 9, false), view(5, 10, false), false),
+            ((5, 9, false), view(6, 9, false), false),
+            ((5, 9, false), view(6, 9, true), true),
+            ((5, 9, false), view(6, 10, true), false),
+            ((5, 9, false), view(5, 9, true), false),
+            ((6, 9, true), view(6, 10, false), true),
+            ((6, 9, true), view(7, 10, false), true),
+            ((6, 9, true), view(5, 10, false), false),
+            ((6, 9, true), view(7, 9, true), false),
+            ((6, u64::MAX, false), view(7, 0, false), false),
+        ];
+        for (before, view, fits) in rows {
+            assert_eq!(follows(before, &view), fits, "{before:?} {view:?}");
         }
     }
 }

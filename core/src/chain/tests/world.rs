@@ -42,6 +42,7 @@ impl Rules for Plain {
             },
             block_no: word(72)?,
             prev: (prev != Hash32::default()).then_some(prev),
+            boundary: false,
             body_bytes: u32::try_from(word(80)?).unwrap(),
         })
     }
@@ -79,6 +80,7 @@ impl Block {
                 },
                 block_no,
                 prev,
+                boundary: false,
                 body_bytes: 2_000,
             },
         }

@@ -34,6 +34,7 @@ pub(super) fn byron(kind: u8, size: u32, bytes: &[u8]) -> Result<HeaderView, Hea
             .previous_hash()
             .filter(|_| !first)
             .map(|hash| Hash32(*hash)),
+        boundary: kind == 0,
         body_bytes: size,
     })
 }
@@ -51,6 +52,7 @@ pub(super) fn shelley_on(era: u8, bytes: &[u8]) -> Result<HeaderView, HeaderFaul
         },
         block_no: header.number(),
         prev: header.previous_hash().map(|hash| Hash32(*hash)),
+        boundary: false,
         body_bytes: u32::try_from(body(&header).map_or(0, |(bytes, _)| bytes))
             .map_err(|_| HeaderFault::Invalid)?,
     })

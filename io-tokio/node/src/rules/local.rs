@@ -116,6 +116,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<HeaderView, HeaderFault> {
         },
         block_no: header.block_no,
         prev: header.prev,
+        boundary: false,
         body_bytes: header.body_bytes,
     })
 }
