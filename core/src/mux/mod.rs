@@ -76,7 +76,6 @@ mod ingress;
 use alloc::{collections::VecDeque, vec::Vec};
 
 use bytes::{Bytes, BytesMut};
-use smallvec::SmallVec;
 
 pub use self::{
     config::{
@@ -89,7 +88,7 @@ use self::{egress::Outbox, ingress::Inbox};
 use crate::{
     base::{Cx, Instant, Machine, ProtocolId, Role, Scratch, Violated, soonest, violated},
     wire::{
-        Encoded,
+        Batch, Encoded,
         frame::{Deframer, HEADER_BYTES, PAYLOAD_BYTES_MAX},
     },
 };
@@ -104,9 +103,6 @@ pub struct HalfId {
     /// Our half.
     pub role: Role,
 }
-
-/// The parts of one vectored write, in order; none is empty.
-pub type Batch = SmallVec<[Bytes; 8]>;
 
 /// What a multiplexer can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
