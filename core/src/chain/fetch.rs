@@ -199,7 +199,7 @@ impl Fetch {
         })
     }
 
-    /// What to ask this peer for now: ranges of its candidate, at most `room` blocks. They are
+    /// What this peer is to be asked: ranges of its candidate, at most `room` blocks. They are
     /// due from now on.
     pub(super) fn plan(
         &mut self,

@@ -249,7 +249,7 @@ impl Server {
         }
     }
 
-    /// Asks for all that can be asked for now.
+    /// Asks for all that the window allows.
     fn pull(&mut self, cx: &mut Cx<'_, Action<Fact>>) {
         if self.opens.is_some() || self.session.state() != IDLE {
             return;
