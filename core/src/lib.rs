@@ -76,6 +76,7 @@
 //! | [`mux`] | which bytes of which mini-protocol go next; how many may wait |
 //! | [`proto`] | what may be said when: each mini-protocol a constant table and two halves |
 //! | [`conn`] | one connection: handshake, multiplexer, halves; facts up, orders down |
+//! | [`manager`] | whom to accept, which connection serves which use, when it ends |
 //! | [`chain`] | which chain is ours, which bodies to fetch from whom, what to serve |
 //! | [`node`] | whom to dial, accept, follow and drop |
 //! | `tape` | (feature `tape`) recording a run and replaying it |
@@ -110,6 +111,7 @@ extern crate std;
 pub mod base;
 pub mod chain;
 pub mod conn;
+pub mod manager;
 pub mod mux;
 pub mod node;
 pub mod proto;

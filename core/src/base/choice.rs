@@ -25,6 +25,8 @@ impl Site {
     pub const REDIAL: Self = Self(5);
     /// The salt that orders peers of equal latency.
     pub const PEER_SALT: Self = Self(6);
+    /// Which inbound connections are reset when there are too many.
+    pub const VICTIM: Self = Self(7);
 }
 
 /// The only source of chance.

@@ -29,6 +29,8 @@ ids! {
     Serial(u64) "c";
     /// A question to the application that an event will answer.
     Ticket(u64) "t";
+    /// A wish of the peer selection for a connection.
+    Request(u64) "r";
     /// A listening socket of the driver.
     ListenerId(u32) "l";
     /// A mini-protocol number, 0..=32767. src: network-spec, "Multiplexing"
@@ -82,6 +84,13 @@ impl Supply<Ticket> {
     /// The next ticket.
     pub fn take(&mut self) -> Ticket {
         Ticket(self.bump())
+    }
+}
+
+impl Supply<Request> {
+    /// The next request.
+    pub fn take(&mut self) -> Request {
+        Request(self.bump())
     }
 }
 

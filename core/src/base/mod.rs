@@ -22,7 +22,7 @@ pub use chain::{BlockNo, Hash32, Point, Slot, Tip, TxId};
 pub use choice::{Choice, First, Seeded, Site};
 pub use deadlines::Deadlines;
 pub use fault::Class;
-pub use id::{ListenerId, ProtocolId, Serial, Supply, Ticket};
+pub use id::{ListenerId, ProtocolId, Request, Serial, Supply, Ticket};
 pub use machine::{Cx, Machine, Violated, violated};
 pub use rules::{HeaderFault, HeaderView, NoRules, Rules};
 pub use scratch::Scratch;

@@ -17,6 +17,9 @@ pub enum Fact {
     Agreed(Agreed),
     /// The peer answered our query with its table; the connection ends.
     Queried(VersionTable),
+    /// As a server we refused, or answered a query: the connection stays for a while so that the
+    /// peer can read that, then ends.
+    Lingering,
     /// A half began to run.
     Started {
         /// The mini-protocol.

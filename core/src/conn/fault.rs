@@ -71,20 +71,40 @@ pub enum Fault {
     /// The peer's chain.
     #[error("chain: {0}")]
     Chain(chain::Misdeed),
-    /// No responder ran within the idle time.
+    /// The peer ran nothing within the idle time, and we did not use it either.
     #[error("idle")]
     Idle,
-    /// A limit on connections.
-    #[error("no room for another connection")]
+    /// We released it, and the peer did not use it either.
+    #[error("released")]
+    Released,
+    /// Reset to keep the limit on inbound connections.
+    #[error("pruned to keep the limit on inbound connections")]
     Limit,
+    /// We gave up wanting it before it was there.
+    #[error("cancelled")]
+    Cancelled,
+    /// A new connection came with the same two addresses: this one had died unseen.
+    #[error("replaced by a new connection with the same addresses")]
+    Replaced,
+    /// Another connection has the same two addresses.
+    #[error("the two addresses are taken by another connection")]
+    Taken,
+    /// Our initiators did not end within their time after we asked them to.
+    #[error("our mini-protocols did not end in time")]
+    Unfinished,
 }
 
 impl Fault {
     /// Whose fault it is.
     pub fn class(&self) -> Class {
         match self {
-            Self::Closed | Self::Idle | Self::Limit => Class::Internal,
-            Self::Ended(_) => Class::Network,
+            Self::Closed
+            | Self::Idle
+            | Self::Released
+            | Self::Limit
+            | Self::Cancelled
+            | Self::Taken => Class::Internal,
+            Self::Ended(_) | Self::Replaced | Self::Unfinished => Class::Network,
             Self::Lost(cause) => match cause {
                 Cause::AddressInUse | Cause::Resources => Class::Internal,
                 _ => Class::Network,

@@ -281,14 +281,14 @@ pub(super) fn target(order: &Order) -> Option<HalfId> {
         Order::PeerShare(_) => (ProtocolId::PEER_SHARING, Role::Responder),
         Order::TipAsk(_) => (ProtocolId::TIP_SAMPLE, Role::Initiator),
         Order::TipTell(_) => (ProtocolId::TIP_SAMPLE, Role::Responder),
-        Order::Start(_) | Order::Stop(_) | Order::Fail(_) | Order::Close => return None,
+        Order::Start(_) | Order::Stop(_) | Order::Reset(_) | Order::Close => return None,
     };
     Some(HalfId { protocol, role })
 }
 
 /// The bundle of a mini-protocol. src: Ouroboros network specification, "Connection Manager",
 /// protocol temperatures
-pub(super) const fn temperature(protocol: ProtocolId) -> Temperature {
+pub const fn temperature(protocol: ProtocolId) -> Temperature {
     match protocol {
         ProtocolId::KEEP_ALIVE | ProtocolId::PEER_SHARING => Temperature::Established,
         ProtocolId::TIP_SAMPLE | ProtocolId::RAIN_LINK => Temperature::Warm,

@@ -1,5 +1,6 @@
 //! Orders: what the owner of the connection table can ask of a connection.
 
+use super::Fault;
 use crate::chain;
 use crate::proto::{block_fetch, chain_sync, peer_sharing, tip_sample, tx_submission};
 
@@ -42,8 +43,8 @@ pub enum Order {
     TipAsk(tip_sample::client::Order),
     /// To the tip-sample server.
     TipTell(tip_sample::server::Order),
-    /// End the connection at once: the peer broke a rule of chains.
-    Fail(chain::Misdeed),
+    /// Reset the connection at once, for this reason.
+    Reset(Fault),
     /// End the connection: no more bytes are read; what is queued gets at most two seconds.
     Close,
 }

@@ -181,6 +181,7 @@ impl Connection {
                     until,
                     fault,
                 };
+                cx.act(Action::Fact(Fact::Lingering));
             }
             Outcome::Queried(table) => {
                 cx.act(Action::Fact(Fact::Queried(table)));
@@ -280,7 +281,9 @@ impl Connection {
                 self.pump_all(cx);
             }
             (Phase::Open(_), Order::Close) => self.close(cx),
-            (Phase::Open(_), Order::Fail(misdeed)) => self.end(cx, Fault::Chain(misdeed)),
+            (Phase::Greeting(_) | Phase::Open(_) | Phase::Closing { .. }, Order::Reset(fault)) => {
+                self.end(cx, fault);
+            }
             (Phase::Open(_), order) => {
                 let Some(at) = half::target(&order).and_then(|id| self.slot(id)) else {
                     return;

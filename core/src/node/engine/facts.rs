@@ -20,6 +20,7 @@ impl Engine {
         match fact {
             Fact::Agreed(agreed) => self.agreed(cx, conn, agreed),
             Fact::Queried(table) => cx.act(Action::Notify(Notice::Versions { conn, table })),
+            Fact::Lingering => {}
             Fact::Started { protocol, role } => self.started(cx, conn, protocol, role),
             Fact::Stopped { protocol, role } => self.stopped(cx, conn, protocol, role),
             Fact::Full { protocol, role } if is_block_server(protocol, role) => {

@@ -271,7 +271,8 @@ impl Engine {
                 }
                 chain::Action::Ask(ticket, question) => cx.act(Action::Ask { ticket, question }),
                 chain::Action::Misdeed(serial, misdeed) => {
-                    work.orders.push_back((serial, Order::Fail(misdeed)));
+                    work.orders
+                        .push_back((serial, Order::Reset(Fault::Chain(misdeed))));
                 }
                 chain::Action::Notice(notice) => cx.act(Action::Notify(Notice::Chain(notice))),
             }
