@@ -6,6 +6,7 @@
 
 pub mod corpus;
 pub mod engines;
+pub mod explore;
 pub mod fuzz_bodies;
 pub mod hostile;
 pub mod speak;
