@@ -259,8 +259,12 @@ where
             accepted = accept_one(door, &listener) => accepted,
         };
         let accepted = accepted.and_then(|(stream, remote)| {
-            socket::tune(&stream, driver.limits.unsent_bytes)?;
-            Ok((stream.local_addr()?, stream, remote))
+            let look = || {
+                socket::tune(&stream, driver.limits.unsent_bytes)?;
+                stream.local_addr()
+            };
+            let local = look().map_err(errors::gone_before_use)?;
+            Ok((local, stream, remote))
         });
         match accepted {
             Ok((local, stream, remote)) => match driver.hub.offer(id, local, remote, &mut todo) {
@@ -268,15 +272,10 @@ where
                 None => socket::reset_on_close(&stream),
             },
             Err(error) => {
-                let fatal = errors::is_listener_lost(&error);
-                let cause = errors::cause(&error);
-                let failed = Event::AcceptFailed {
-                    listener: id,
-                    cause,
-                    fatal,
-                };
+                let failed = errors::accept_failed(id, &error);
+                let is_lost = matches!(failed, Event::AcceptFailed { fatal: true, .. });
                 driver.hub.feed(None, [failed, Event::Turn], &mut todo);
-                if fatal {
+                if is_lost {
                     driver.carry_out(&mut todo);
                     return;
                 }
@@ -291,9 +290,15 @@ async fn accept_one(
     listener: &TcpListener,
 ) -> io::Result<(TcpStream, SocketAddr)> {
     let request = door.acquire().await.map_err(io::Error::other)?;
-    let accepted = listener.accept().await;
-    request.forget();
-    accepted
+    loop {
+        match listener.accept().await {
+            Err(error) if errors::is_interrupted(&error) => {}
+            accepted => {
+                request.forget();
+                return accepted;
+            }
+        }
+    }
 }
 
 /// Opens a connection and goes on to serve it.
@@ -317,10 +322,7 @@ where
             driver.spawn(converse(Arc::clone(&driver), line, stream));
         }
         Err(error) => {
-            let failed = Event::ConnectFailed {
-                conn: line.conn,
-                cause: errors::cause(&error),
-            };
+            let failed = errors::connect_failed(line.conn, &error);
             driver.hub.feed_last(&line, failed, &mut todo);
             driver.carry_out(&mut todo);
         }

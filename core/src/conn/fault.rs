@@ -36,6 +36,11 @@ pub enum Cause {
     /// Any other error of the socket.
     #[error("socket error {0}")]
     Other(i32),
+    /// Of accepting only: the connection was gone before it was accepted. The listening socket is
+    /// as good as before; accepting again at once may find the next of many.
+    /// src: Ouroboros network specification, chapter "Connection Manager", on errors of accepting
+    #[error("gone before it was accepted")]
+    Aborted,
 }
 
 /// Why a connection ended.

@@ -250,10 +250,7 @@ where
     }
 
     fn fail_dial(&mut self, line: &Line<Seat>, error: &io::Error) {
-        let failed = Event::ConnectFailed {
-            conn: line.conn,
-            cause: errors::cause(error),
-        };
+        let failed = errors::connect_failed(line.conn, error);
         self.driver
             .hub
             .feed_last(line, failed, &mut self.shift.todo);
@@ -276,6 +273,7 @@ where
             }
             let accepted = match accept(socket, driver.limits.unsent_bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if errors::is_interrupted(&error) => continue,
                 accepted => accepted,
             };
             door.fetch_sub(1, Ordering::SeqCst);
@@ -294,15 +292,12 @@ where
     }
 
     fn fail_accept(&mut self, at: usize, listener: ListenerId, error: &io::Error) {
-        let fatal = errors::is_listener_lost(error);
-        if fatal && let Some(lost) = self.listeners.get_mut(at) {
+        let failed = errors::accept_failed(listener, error);
+        if matches!(failed, Event::AcceptFailed { fatal: true, .. })
+            && let Some(lost) = self.listeners.get_mut(at)
+        {
             *lost = None;
         }
-        let failed = Event::AcceptFailed {
-            listener,
-            cause: errors::cause(error),
-            fatal,
-        };
         let events = [failed, Event::Turn];
         self.driver.hub.feed(None, events, &mut self.shift.todo);
     }
@@ -330,10 +325,13 @@ where
 
 fn accept(listener: &Socket, unsent_bytes: u32) -> io::Result<(Socket, SocketAddr, SocketAddr)> {
     let (socket, remote) = listener.accept()?;
-    socket.set_nonblocking(false)?;
-    socket::tune(&socket, unsent_bytes)?;
-    let local = plain(&socket.local_addr()?)?;
-    Ok((socket, local, plain(&remote)?))
+    let look = || {
+        socket.set_nonblocking(false)?;
+        socket::tune(&socket, unsent_bytes)?;
+        Ok((plain(&socket.local_addr()?)?, plain(&remote)?))
+    };
+    let (local, remote) = look().map_err(errors::gone_before_use)?;
+    Ok((socket, local, remote))
 }
 
 /// The outcome of an attempt to connect; the socket blocks from now on.
@@ -341,13 +339,15 @@ fn connected(socket: &Socket) -> io::Result<SocketAddr> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
     }
+    // A socket that was never connected is ready too.
+    socket.peer_addr()?;
     socket.set_nonblocking(false)?;
     plain(&socket.local_addr()?)
 }
 
 fn is_under_way(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-        || Errno::from_io_error(error) == Some(Errno::INPROGRESS)
+    let errno = Errno::from_io_error(error);
+    errno == Some(Errno::INPROGRESS) || errno == Some(Errno::INTR)
 }
 
 /// An address as the core knows it.
