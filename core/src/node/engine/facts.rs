@@ -20,7 +20,6 @@ impl Engine {
         match fact {
             Fact::Agreed(agreed) => self.agreed(cx, conn, agreed),
             Fact::Queried(table) => cx.act(Action::Notify(Notice::Versions { conn, table })),
-            Fact::Lingering => {}
             Fact::Started { protocol, role } => self.started(cx, conn, protocol, role),
             Fact::Stopped { protocol, role } => self.stopped(cx, conn, protocol, role),
             Fact::Full { protocol, role } if is_block_server(protocol, role) => {
@@ -29,7 +28,7 @@ impl Engine {
             Fact::Room { protocol, role } if is_block_server(protocol, role) => {
                 self.chain_step(cx, chain::Event::BlockServeRoom(conn));
             }
-            Fact::Full { .. } | Fact::Room { .. } => {}
+            Fact::Lingering | Fact::Full { .. } | Fact::Room { .. } => {}
             Fact::KeepAlive(keep_alive::client::Fact::RoundTrip(took)) => {
                 cx.act(Action::Notify(Notice::RoundTrip { conn, took }));
                 self.chain_step(cx, chain::Event::RoundTrip(conn, took));

@@ -1,0 +1,705 @@
+//! The table as a machine: requests, dials, handshakes, ends.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::{IpAddr, SocketAddr};
+
+use super::{
+    Acquired, Action, Config, Counters, Event, Flow, Heat, LocalUse, NotAcquired, Provenance,
+    RemoteUse, State, Trace, Via,
+    accept::Door,
+    entry::{Entry, Line, Link, Open, Phase},
+    table::Table,
+};
+use crate::{
+    base::{
+        Cx, Instant, ListenerId, Machine, Request, Role, Serial, Site, SlotIndex, Supply, Violated,
+    },
+    conn::Fault,
+    proto::handshake::{Agreed, Mode},
+};
+
+/// The table of connections, the accept limits and the inbound governor as one machine.
+///
+/// Limits: those of [`Config`], each named there. What comes for a connection that is gone is
+/// counted and changes nothing.
+///
+/// Invariants: 1. what is kept about the entries is what the entries say: counts by state and by
+/// heat, rows of inbound ones, counts by prefix, lists by remote address; 2. never more inbound
+/// connections than the hard limit; 3. flow, local use and remote use of an open connection fit
+/// together; 4. a timer runs exactly where a state has one, in order of time; 5. a duplex
+/// connection that is open either matures or is mature, no other is either; 6. a request waits
+/// for a connection that is greeting us or over, or owns one that is dialled or greeted; 7. no
+/// remote address is dialled twice at a time; 8. every maximum holds; 9. two live connections
+/// have different addresses, unless they are the two ends of one to ourselves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Manager {
+    pub(super) config: Config,
+    pub(super) serials: Supply<Serial>,
+    pub(super) table: Table,
+    pub(super) doors: BTreeMap<ListenerId, Door>,
+    pub(super) exempt: BTreeSet<IpAddr>,
+    pub(super) wishes: BTreeMap<Request, Wish>,
+    /// Requests that wait, by what they wait for, in order of arrival.
+    pub(super) queue: BTreeSet<(Serial, Request)>,
+    counted: Counters,
+    stale: u64,
+    keyed: bool,
+    pub(super) stopping: bool,
+    stopped: bool,
+}
+
+/// A request that is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Wish {
+    pub(super) conn: Serial,
+    pub(super) owner: bool,
+    remote: SocketAddr,
+    mode: Mode,
+    via: Via,
+}
+
+/// What is best done with a request, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Offer {
+    /// We have one.
+    Exists,
+    /// This one can be used.
+    Reuse,
+    /// The peer greets us: wait.
+    Greeting,
+    /// We have just released this one.
+    Releasing,
+    /// The peer uses this one alone.
+    Forbidden,
+    /// This one is over but remembered: wait.
+    Over,
+}
+
+impl Manager {
+    /// An empty table.
+    pub fn new(config: Config) -> Self {
+        Self {
+            table: Table::new(&config, (0, 0)),
+            config,
+            serials: Supply::default(),
+            doors: BTreeMap::new(),
+            exempt: BTreeSet::new(),
+            wishes: BTreeMap::new(),
+            queue: BTreeSet::new(),
+            counted: Counters::default(),
+            stale: 0,
+            keyed: false,
+            stopping: false,
+            stopped: false,
+        }
+    }
+
+    pub(super) const fn count_stale(&mut self) {
+        self.stale = self.stale.saturating_add(1);
+    }
+
+    /// Events that came for what was gone.
+    pub const fn stale(&self) -> u64 {
+        self.stale
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn trace(&self, cx: &mut Cx<'_, Action>, what: impl FnOnce() -> Trace) {
+        if self.config.trace {
+            cx.act(Action::Trace(what()));
+        }
+    }
+
+    /// Tells what became of an entry since it was in `state`, and its peer in `heat`.
+    pub(super) fn traced(
+        &self,
+        cx: &mut Cx<'_, Action>,
+        slot: SlotIndex,
+        state: State,
+        heat: Option<Heat>,
+    ) {
+        if !self.config.trace {
+            return;
+        }
+        if let Some((conn, entry)) = self.table.at(slot) {
+            let (from, to) = (state, entry.state());
+            if from != to {
+                cx.act(Action::Trace(Trace::Transition { conn, from, to }));
+            }
+            trace_heat(cx, conn, heat, entry.heat());
+        }
+    }
+
+    /// Changes an entry, keeps the counts, tells.
+    pub(super) fn change(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        slot: SlotIndex,
+        f: impl FnOnce(&mut Entry),
+    ) {
+        let Some((_, entry)) = self.table.at(slot) else {
+            return;
+        };
+        let (state, heat) = (entry.state(), entry.heat());
+        self.table.change(slot, cx.now, f);
+        self.traced(cx, slot, state, heat);
+    }
+
+    pub(super) fn change_open(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        slot: SlotIndex,
+        f: impl FnOnce(&mut Open),
+    ) {
+        self.change(cx, slot, |entry| {
+            if let Phase::Open(open) = &mut entry.phase {
+                f(open);
+            }
+        });
+    }
+
+    pub(super) fn open(&self, slot: SlotIndex) -> Option<Open> {
+        match self.table.at(slot)?.1.phase {
+            Phase::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_over(&self, slot: SlotIndex) -> bool {
+        self.table
+            .at(slot)
+            .is_some_and(|(_, entry)| entry.phase.is_over())
+    }
+
+    /// The connection that is found by these two addresses.
+    pub(super) fn with_id(&self, remote: SocketAddr, local: SocketAddr) -> Option<SlotIndex> {
+        self.table.of_remote(remote).iter().find_map(|conn| {
+            let slot = self.table.slot(*conn)?;
+            let (_, entry) = self.table.at(slot)?;
+            (entry.local == Some(local)).then_some(slot)
+        })
+    }
+
+    // Requests.
+
+    fn acquire(&mut self, cx: &mut Cx<'_, Action>, request: Request, wish: Wish) {
+        if self.wishes.contains_key(&request) {
+            return self.count_stale();
+        }
+        let refused = |cx: &mut Cx<'_, Action>, why| answer(cx, request, Err(why));
+        if self.stopping {
+            return refused(cx, NotAcquired::Shutdown);
+        }
+        let best = self.table.of_remote(wish.remote).iter().filter_map(|conn| {
+            let slot = self.table.slot(*conn)?;
+            Some((offer(self.table.at(slot)?.1), *conn, slot))
+        });
+        match best.min() {
+            None if wish.via == Via::Inbound => refused(cx, NotAcquired::NotFound),
+            None => self.dial(cx, request, wish),
+            Some((Offer::Exists, ..)) => refused(cx, NotAcquired::Exists),
+            Some((Offer::Releasing, ..)) => refused(cx, NotAcquired::Releasing),
+            Some((Offer::Forbidden, ..)) => refused(cx, NotAcquired::Forbidden),
+            Some((Offer::Reuse, _, slot)) => self.reuse(cx, request, slot),
+            Some((Offer::Greeting | Offer::Over, conn, _)) => {
+                if self.queue.len() >= self.config.waiting_max {
+                    return refused(cx, NotAcquired::Full);
+                }
+                self.queue.insert((conn, request));
+                self.wishes.insert(request, Wish { conn, ..wish });
+            }
+        }
+    }
+
+    fn reuse(&mut self, cx: &mut Cx<'_, Action>, request: Request, slot: SlotIndex) {
+        let (Some((conn, _)), Some(open)) = (self.table.at(slot), self.open(slot)) else {
+            return;
+        };
+        self.change_open(cx, slot, |open| open.local = LocalUse::InUse);
+        let outcome = Ok(Acquired {
+            conn,
+            agreed: open.agreed,
+            reused: true,
+        });
+        answer(cx, request, outcome);
+    }
+
+    fn dial(&mut self, cx: &mut Cx<'_, Action>, request: Request, wish: Wish) {
+        self.make_room(cx);
+        let remote = wish.remote;
+        let mode = wish.mode.min(self.config.mode);
+        let conn = self.serials.take();
+        let entry = Entry {
+            remote,
+            local: None,
+            provenance: Provenance::Outbound,
+            phase: Phase::Dialling { request, mode },
+            since: cx.now,
+            timer: Link::default(),
+            maturity: Link::default(),
+            bucket: 0,
+            mature: None,
+        };
+        let Some(slot) = self.table.insert(conn, entry, true) else {
+            return answer(cx, request, Err(NotAcquired::Full));
+        };
+        let owner = true;
+        self.wishes.insert(
+            request,
+            Wish {
+                conn,
+                owner,
+                ..wish
+            },
+        );
+        self.traced(cx, slot, State::Unknown, None);
+        let bind = (mode == Mode::InitiatorAndResponder)
+            .then(|| self.listening_like(remote))
+            .flatten();
+        cx.act(Action::Dial { conn, remote, bind });
+    }
+
+    /// Where we listen in the family of an address.
+    fn listening_like(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        let mut locals = self.doors.values().map(|door| door.local);
+        locals.find(|local| local.is_ipv4() == remote.is_ipv4())
+    }
+
+    fn cancel(&mut self, cx: &mut Cx<'_, Action>, request: Request) {
+        let Some(wish) = self.wishes.get(&request).copied() else {
+            return self.count_stale();
+        };
+        if !wish.owner {
+            self.wishes.remove(&request);
+            self.queue.remove(&(wish.conn, request));
+            return answer(cx, request, Err(NotAcquired::Cancelled));
+        }
+        if let Some(slot) = self.table.slot(wish.conn) {
+            self.close(cx, slot, Fault::Cancelled);
+        }
+    }
+
+    // Sockets.
+
+    fn connected(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, local: SocketAddr) {
+        let Some(slot) = self.table.slot(conn) else {
+            return self.count_stale();
+        };
+        let Some((remote, request, mode)) = self.dialling(slot) else {
+            return self.count_stale();
+        };
+        let role = Role::Initiator;
+        let old = self.with_id(remote, local);
+        let own = local == remote;
+        if old.is_some_and(|old| !self.is_over(old)) && !own {
+            return self.close(cx, slot, Fault::Taken);
+        }
+        self.change(cx, slot, |entry| {
+            entry.local = Some(local);
+            entry.phase = Phase::Greeting { role, request };
+        });
+        cx.act(Action::Greet {
+            conn,
+            remote,
+            role,
+            mode,
+        });
+        if let Some(old) = old.filter(|old| self.is_over(*old)) {
+            self.replace(cx, old);
+        }
+    }
+
+    fn dialling(&self, slot: SlotIndex) -> Option<(SocketAddr, Request, Mode)> {
+        let (_, entry) = self.table.at(slot)?;
+        match entry.phase {
+            Phase::Dialling { request, mode } => Some((entry.remote, request, mode)),
+            _ => None,
+        }
+    }
+
+    fn agreed(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, agreed: Agreed) {
+        let slot = self.table.slot(conn);
+        let phase = slot.and_then(|slot| Some((slot, self.table.at(slot)?.1.phase)));
+        let Some((slot, Phase::Greeting { role, request })) = phase else {
+            return self.count_stale();
+        };
+        if self.stopping {
+            return;
+        }
+        let flow = match agreed.data.mode {
+            Mode::InitiatorAndResponder => Flow::Duplex,
+            Mode::InitiatorOnly => Flow::Unidirectional,
+        };
+        let (local, remote) = match (role, flow) {
+            (Role::Initiator, Flow::Unidirectional) => (LocalUse::InUse, RemoteUse::Never),
+            (Role::Initiator, Flow::Duplex) => (LocalUse::InUse, RemoteUse::Idle),
+            (Role::Responder, Flow::Unidirectional) => (LocalUse::Never, RemoteUse::Idle),
+            (Role::Responder, Flow::Duplex) => (LocalUse::None, RemoteUse::Idle),
+        };
+        self.change(cx, slot, |entry| {
+            entry.phase = Phase::Open(Open {
+                flow,
+                agreed,
+                local,
+                remote,
+            });
+        });
+        if remote == RemoteUse::Idle {
+            self.start_idle(cx.now, slot);
+        }
+        if flow == Flow::Duplex {
+            let at = cx.now.after(self.config.mature);
+            self.table.start(slot, Line::Maturity, at);
+        }
+        if role == Role::Initiator {
+            self.wishes.remove(&request);
+            let reused = false;
+            let outcome = Ok(Acquired {
+                conn,
+                agreed,
+                reused,
+            });
+            answer(cx, request, outcome);
+        }
+        // Those who waited for an inbound handshake: the first may have it, if it is of use.
+        while let Some(waiter) = self.pop_waiter(conn) {
+            match (flow, self.open(slot).map(|open| open.local)) {
+                (Flow::Unidirectional, _) => answer(cx, waiter, Err(NotAcquired::Forbidden)),
+                (Flow::Duplex, Some(LocalUse::None)) => self.reuse(cx, waiter, slot),
+                (Flow::Duplex, _) => answer(cx, waiter, Err(NotAcquired::Exists)),
+            }
+        }
+    }
+
+    /// The first request that waits for a connection is taken from the queue.
+    fn pop_waiter(&mut self, conn: Serial) -> Option<Request> {
+        let (request, _) = self.pop_wish(conn)?;
+        Some(request)
+    }
+
+    fn pop_wish(&mut self, conn: Serial) -> Option<(Request, Wish)> {
+        let range = (conn, Request(0))..=(conn, Request(u64::MAX));
+        let &(_, request) = self.queue.range(range).next()?;
+        self.queue.remove(&(conn, request));
+        Some((request, self.wishes.remove(&request)?))
+    }
+
+    fn lingering(&mut self, cx: &mut Cx<'_, Action>, conn: Serial) {
+        let Some(slot) = self.table.slot(conn) else {
+            return self.count_stale();
+        };
+        let greeted = self.table.at(slot).is_some_and(|(_, entry)| {
+            matches!(
+                entry.phase,
+                Phase::Greeting {
+                    role: Role::Responder,
+                    ..
+                }
+            )
+        });
+        if !greeted || self.stopping {
+            return self.count_stale();
+        }
+        self.change(cx, slot, |entry| entry.phase = Phase::Lingering);
+        self.table.start(slot, Line::Lingering, cx.now);
+        self.bound_remembered(cx);
+    }
+
+    // Ends.
+
+    /// Closes a connection, or dial, and forgets it.
+    pub(super) fn close(&mut self, cx: &mut Cx<'_, Action>, slot: SlotIndex, fault: Fault) {
+        if let Some((conn, entry)) = self.table.at(slot) {
+            if !matches!(entry.phase, Phase::Quarantined { .. }) {
+                cx.act(Action::Close { conn, fault });
+            }
+            self.gone(cx, slot, fault);
+        }
+    }
+
+    /// Closes a connection that both have done with, and remembers it.
+    pub(super) fn quarantine(&mut self, cx: &mut Cx<'_, Action>, slot: SlotIndex, fault: Fault) {
+        let Some((conn, entry)) = self.table.at(slot) else {
+            return;
+        };
+        let held = entry.is_held();
+        cx.act(Action::Close { conn, fault });
+        self.table.unripe(slot);
+        self.change(cx, slot, |entry| entry.phase = Phase::Quarantined { held });
+        let at = cx.now.after(self.config.time_wait);
+        self.table.start(slot, Line::Quarantine, at);
+        self.bound_remembered(cx);
+    }
+
+    /// No more are remembered, or linger, than there may be.
+    fn bound_remembered(&mut self, cx: &mut Cx<'_, Action>) {
+        let max = self.config.quarantined_max.min(self.config.entries_max / 2);
+        for line in [Line::Lingering, Line::Quarantine] {
+            if self.table.on_line(line) > max
+                && let Some((slot, _)) = self.table.first(line)
+            {
+                self.close(cx, slot, Fault::Closed);
+            }
+        }
+    }
+
+    /// When the table is full, the oldest that is only remembered, or lingers, gives way.
+    pub(super) fn make_room(&mut self, cx: &mut Cx<'_, Action>) {
+        for line in [Line::Quarantine, Line::Lingering] {
+            if self.table.is_full()
+                && let Some((slot, _)) = self.table.first(line)
+            {
+                self.close(cx, slot, Fault::Limit);
+            }
+        }
+    }
+
+    /// An entry leaves the table: whoever waits for it or holds it is told.
+    pub(super) fn gone(&mut self, cx: &mut Cx<'_, Action>, slot: SlotIndex, fault: Fault) {
+        let Some((conn, entry)) = self.table.remove(slot) else {
+            return;
+        };
+        if self.config.trace {
+            trace_heat(cx, conn, entry.heat(), None);
+            for (from, to) in [
+                (entry.state(), State::Terminated),
+                (State::Terminated, State::Unknown),
+            ] {
+                cx.act(Action::Trace(Trace::Transition { conn, from, to }));
+            }
+        }
+        match entry.phase {
+            Phase::Dialling { request, .. }
+            | Phase::Greeting {
+                role: Role::Initiator,
+                request,
+            } => {
+                self.wishes.remove(&request);
+                answer(cx, request, Err(self.why(fault, &entry)));
+            }
+            _ => {}
+        }
+        if entry.is_held() {
+            let remote = entry.remote;
+            cx.act(Action::Demoted { conn, remote });
+        }
+        let again = entry.phase.is_over() || fault == Fault::Replaced;
+        while let Some((request, wish)) = self.pop_wish(conn) {
+            if again {
+                self.acquire(cx, request, wish);
+            } else {
+                answer(cx, request, Err(self.why(fault, &entry)));
+            }
+        }
+    }
+
+    /// What a request is told when its connection ends before its use.
+    fn why(&self, fault: Fault, entry: &Entry) -> NotAcquired {
+        match (fault, entry.phase) {
+            _ if self.stopping => NotAcquired::Shutdown,
+            (Fault::Cancelled, _) => NotAcquired::Cancelled,
+            (Fault::Taken, _) => NotAcquired::Exists,
+            (Fault::Lost(cause), Phase::Dialling { .. }) => NotAcquired::Connect(cause),
+            _ => NotAcquired::Ended(fault),
+        }
+    }
+
+    fn shutdown(&mut self, cx: &mut Cx<'_, Action>) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        self.doors.clear();
+        while let Some((_, request)) = self.queue.pop_first() {
+            self.wishes.remove(&request);
+            answer(cx, request, Err(NotAcquired::Shutdown));
+        }
+        let all: alloc::vec::Vec<SlotIndex> = self
+            .table
+            .slots
+            .iter()
+            .filter_map(|(conn, _)| self.table.slot(*conn))
+            .collect();
+        for slot in all {
+            let Some((conn, entry)) = self.table.at(slot) else {
+                continue;
+            };
+            match entry.phase {
+                Phase::Dialling { .. } | Phase::Quarantined { .. } => {
+                    self.close(cx, slot, Fault::Cancelled);
+                }
+                Phase::Greeting { .. } | Phase::Open(_) | Phase::Lingering => {
+                    let fault = Fault::Closed;
+                    cx.act(Action::Close { conn, fault });
+                    self.table.stop(slot, Line::Idle);
+                    self.table.unripe(slot);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Cx<'_, Action>) {
+        self.mature_due(cx);
+        while let Some(slot) = self.table.due(Line::Idle, cx.now) {
+            self.idle_over(cx, slot);
+        }
+        while let Some(slot) = self.table.due(Line::Linger, cx.now) {
+            self.quarantine(cx, slot, Fault::Released);
+        }
+        while let Some(slot) = self.table.due(Line::Quarantine, cx.now) {
+            self.close(cx, slot, Fault::Closed);
+        }
+        self.open_doors(cx, true);
+    }
+
+    /// The hash keys are drawn before anything is hashed, so that nobody can know them.
+    fn draw_keys(&mut self, cx: &mut Cx<'_, Action>) {
+        let mut word = || {
+            let mut half = || u64::from(cx.choice.below(Site::SLOTS_KEY, 1, u32::MAX));
+            half() << 32 | half()
+        };
+        let key = (word(), word());
+        self.table = Table::new(&self.config, key);
+        self.keyed = true;
+    }
+}
+
+/// How an entry serves a request.
+fn offer(entry: &Entry) -> Offer {
+    match &entry.phase {
+        Phase::Dialling { .. }
+        | Phase::Greeting {
+            role: Role::Initiator,
+            ..
+        } => Offer::Exists,
+        Phase::Greeting {
+            role: Role::Responder,
+            ..
+        } => Offer::Greeting,
+        Phase::Open(open) => match open.local {
+            LocalUse::InUse => Offer::Exists,
+            LocalUse::None => Offer::Reuse,
+            LocalUse::Linger => Offer::Releasing,
+            LocalUse::Never => Offer::Forbidden,
+        },
+        Phase::Lingering | Phase::Quarantined { .. } => Offer::Over,
+    }
+}
+
+fn answer(cx: &mut Cx<'_, Action>, request: Request, outcome: Result<Acquired, NotAcquired>) {
+    cx.act(Action::Acquired { request, outcome });
+}
+
+/// Tells a change of a peer's use: to and from hot by way of warm.
+fn trace_heat(cx: &mut Cx<'_, Action>, conn: Serial, from: Option<Heat>, to: Option<Heat>) {
+    use Heat::{Cold, Hot, Idle, Warm};
+    let mut tell = |from, to| {
+        if from != to {
+            cx.act(Action::Trace(Trace::Remote { conn, from, to }));
+        }
+    };
+    match (from, to) {
+        (Some(Idle | Cold), Some(Hot)) | (Some(Hot), Some(Idle | Cold)) => {
+            tell(from, Some(Warm));
+            tell(Some(Warm), to);
+        }
+        _ => tell(from, to),
+    }
+}
+
+impl Machine for Manager {
+    type Event = Event;
+    type Action = Action;
+
+    fn step(&mut self, cx: &mut Cx<'_, Action>, event: Event) {
+        if !self.keyed {
+            self.draw_keys(cx);
+        }
+        let was_full = self.table.inbound >= self.config.limits.hard;
+        match event {
+            Event::Acquire {
+                request,
+                remote,
+                mode,
+                via,
+            } => {
+                let wish = Wish {
+                    conn: Serial(0),
+                    owner: false,
+                    remote,
+                    mode,
+                    via,
+                };
+                self.acquire(cx, request, wish);
+            }
+            Event::Cancel(request) => self.cancel(cx, request),
+            Event::Release(conn) => self.release(cx, conn),
+            Event::Abort(conn, fault) => match self.table.slot(conn) {
+                Some(slot) if !self.stopping && !self.is_over(slot) => self.close(cx, slot, fault),
+                _ => self.count_stale(),
+            },
+            Event::Listening { listener, local } => self.listening(cx, listener, local),
+            Event::Accepted {
+                listener,
+                local,
+                remote,
+            } => self.accepted(cx, listener, local, remote),
+            Event::AcceptFailed {
+                listener,
+                cause,
+                fatal,
+            } => self.accept_failed(cx, listener, cause, fatal),
+            Event::Connected { conn, local } => self.connected(cx, conn, local),
+            Event::ConnectFailed { conn, cause } => match self.table.slot(conn) {
+                Some(slot) if self.dialling(slot).is_some() => {
+                    self.gone(cx, slot, Fault::Lost(cause));
+                }
+                _ => self.count_stale(),
+            },
+            Event::Agreed { conn, agreed } => self.agreed(cx, conn, agreed),
+            Event::Lingering { conn } => self.lingering(cx, conn),
+            Event::ResponderStarted { conn, protocol } => self.started(cx, conn, protocol),
+            Event::ResponderEnded { conn, protocol } => self.ended(cx, conn, protocol),
+            Event::Ended { conn, fault } => match self.table.slot(conn) {
+                Some(slot) if self.table.at(slot).is_some_and(|(_, e)| e.has_socket()) => {
+                    self.gone(cx, slot, fault);
+                }
+                _ => self.count_stale(),
+            },
+            Event::Limit(limits) => self.limit(cx, limits),
+            Event::Exempt { ip, on } => self.set_exempt(ip, on),
+            Event::Shutdown => self.shutdown(cx),
+            Event::Tick => self.tick(cx),
+        }
+        if was_full && self.table.inbound < self.config.limits.hard {
+            self.open_doors(cx, false);
+        }
+        let counters = self.counters();
+        if counters != self.counted {
+            self.counted = counters;
+            cx.act(Action::Counters(counters));
+        }
+        if self.stopping && !self.stopped && self.table.len() == 0 {
+            self.stopped = true;
+            cx.act(Action::Stopped);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        [Line::Idle, Line::Linger, Line::Quarantine, Line::Maturity]
+            .into_iter()
+            .filter_map(|line| self.table.first(line).map(|(_, at)| at))
+            .chain(self.doors_due())
+            .min()
+    }
+
+    fn check_invariants(&self) -> Result<(), Violated> {
+        self.invariants()
+    }
+}
