@@ -7,7 +7,7 @@ use samanea_core::{
     node::{Config, Engine, Node},
 };
 
-use crate::world::{Broken, Make, Options, World};
+use crate::world::{Broken, Make, Options, Roughness, World};
 
 /// The network of all simulated nodes.
 pub const MAGIC: u32 = 42;
@@ -89,6 +89,9 @@ pub fn scenario(seed: u64, hosts_max: u32, clone_every: u64) -> Result<Report, B
         _ => 300,
     };
     options.honest = hostile_of_1000 == 0;
+    if options.honest && options.roughness == Roughness::Rough {
+        options.roughness = Roughness::Gentle;
+    }
     let mut world = World::new(options, Box::new(choice), make(seed))?;
     world.grow(0, 20, seed);
     let transitions = 60;

@@ -26,6 +26,10 @@ pub mod site {
     pub const SESSION: Site = Site(1_008);
     /// How long virtual time stands still between transitions.
     pub const PAUSE: Site = Site(1_009);
+    /// What a connection suffers on its way.
+    pub const ATTENUATION: Site = Site(1_010);
+    /// What a script says.
+    pub const SCRIPT: Site = Site(1_011);
 }
 
 /// A tape of bytes as a [`Choice`]: each draw reads one byte when the bound is at most 256, else

@@ -65,6 +65,9 @@ pub enum Breach {
     /// An honest peer was blamed.
     #[error("an honest peer is blamed: {0}")]
     Blamed(Fault),
+    /// A socket that nobody holds, or that is held and is not there.
+    #[error("leftover: {0}")]
+    Leftover(String),
     /// The worlds' promise at the end of a run.
     #[error("{0}")]
     Unmet(String),

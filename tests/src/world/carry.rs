@@ -55,36 +55,14 @@ impl<M: Subject> World<M> {
         let known = self
             .hosts
             .get_mut(at)
-            .map(|host| &mut host.listener)
-            .filter(|known| known.id == listener && !known.armed);
+            .and_then(|host| host.listener(listener))
+            .filter(|known| !known.armed && !known.closed);
         let Some(known) = known else {
             return Err(self.contract(at, "accept on an unknown listener, or twice"));
         };
         known.armed = true;
-        self.offer(at);
+        self.offer(at, listener);
         Ok(())
-    }
-
-    /// Offers the oldest waiting connection when the machine wants one.
-    pub(super) fn offer(&mut self, at: usize) {
-        let Some(host) = self.hosts.get_mut(at) else {
-            return;
-        };
-        let listener = &mut host.listener;
-        if !listener.armed {
-            return;
-        }
-        let Some((link, remote)) = listener.backlog.pop_front() else {
-            return;
-        };
-        listener.armed = false;
-        listener.offered.push_back((link, remote));
-        let event = Event::Offered {
-            listener: listener.id,
-            local: listener.local,
-            remote,
-        };
-        self.plan(Duration::ZERO, at, Due::Feed(event));
     }
 
     /// Takes the offered link with this other end out of the list.
@@ -94,15 +72,11 @@ impl<M: Subject> World<M> {
         listener: ListenerId,
         remote: SocketAddr,
     ) -> Result<super::LinkId, Broken> {
-        let found = self
-            .hosts
-            .get_mut(at)
-            .filter(|host| host.listener.id == listener)
-            .and_then(|host| {
-                let waiting = &mut host.listener.offered;
-                let place = waiting.iter().position(|(_, from)| *from == remote)?;
-                waiting.remove(place)
-            });
+        let found = self.hosts.get_mut(at).and_then(|host| {
+            let waiting = &mut host.listener(listener)?.offered;
+            let place = waiting.iter().position(|(_, from)| *from == remote)?;
+            waiting.remove(place)
+        });
         found
             .map(|(link, _)| link)
             .ok_or_else(|| self.contract(at, "an answer to a connection that was not offered"))
@@ -148,7 +122,7 @@ impl<M: Subject> World<M> {
     }
 
     /// A serial must be new.
-    fn name(&mut self, at: usize, conn: Serial) -> Result<(), Broken> {
+    pub(super) fn name(&mut self, at: usize, conn: Serial) -> Result<(), Broken> {
         let new = self
             .hosts
             .get_mut(at)
@@ -160,35 +134,13 @@ impl<M: Subject> World<M> {
         }
     }
 
-    fn dial(
-        &mut self,
-        at: usize,
-        conn: Serial,
-        remote: SocketAddr,
-        bind: Option<SocketAddr>,
-    ) -> Result<(), Broken> {
-        self.name(at, conn)?;
-        let Some(host) = self.hosts.get_mut(at) else {
-            return Ok(());
-        };
-        let local = bind.unwrap_or_else(|| host.ephemeral());
-        host.sockets.insert(conn, Socket::Dialing { remote, local });
-        if self.tuple_in_use(local, remote) {
-            self.fail_dial(at, conn, Cause::AddressInUse, Duration::ZERO);
-        } else {
-            let after = self.draw_delay(at);
-            self.plan(after, at, Due::Syn(conn));
-        }
-        Ok(())
-    }
-
     fn write(&mut self, at: usize, conn: Serial, batch: Batch) -> Result<(), Broken> {
         let Some(host) = self.hosts.get_mut(at) else {
             return Ok(());
         };
         let (link, side) = match host.sockets.get(&conn) {
             Some(Socket::Open(link, side)) => (*link, *side),
-            Some(Socket::Dialing { .. }) => {
+            Some(Socket::Dialing(_)) => {
                 return Err(self.contract(at, "a write before the dial has succeeded"));
             }
             None if host.used.contains(&conn) => return Ok(()),
@@ -199,7 +151,19 @@ impl<M: Subject> World<M> {
             return Err(self.contract(at, "a write of no bytes"));
         }
         host.tally.bytes_out += u64::try_from(bytes).unwrap_or(u64::MAX);
-        if let Some(lane) = self.links.get_mut(&link).map(|link| &mut link.lanes[side]) {
+        let Some(known) = self.links.get_mut(&link).filter(|l| l.ends[side].open) else {
+            // The socket has failed, and the machine is about to be told.
+            return Ok(());
+        };
+        let end = &mut known.ends[side];
+        end.writes = end.writes.saturating_add(1);
+        let fails = known.suffers.courses[side].writes;
+        if fails.is_some_and(|after| end.writes > after) {
+            self.fail_end(link, side, Cause::Other(BROKEN_PIPE));
+            return Ok(());
+        }
+        let lane = &mut known.lanes[side];
+        {
             batch.into_iter().for_each(|bytes| lane.write(bytes));
             let outstanding = lane.written.saturating_sub(lane.flushed);
             if self.options.window_bytes > 0 && outstanding > self.options.window_bytes {
@@ -225,8 +189,14 @@ impl<M: Subject> World<M> {
             .hosts
             .get_mut(at)
             .and_then(|host| host.sockets.remove(&conn));
-        if let Some(Socket::Open(link, side)) = socket {
-            self.drop_end(link, side, reset);
+        match socket {
+            Some(Socket::Open(link, side)) => self.drop_end(link, side, reset),
+            Some(Socket::Dialing(dial)) => {
+                if let Some((link, side)) = dial.link {
+                    self.drop_end(link, side, true);
+                }
+            }
+            None => {}
         }
     }
 
@@ -266,3 +236,6 @@ impl<M: Subject> World<M> {
         }
     }
 }
+
+/// The kernel's number for a write to a connection that is gone.
+const BROKEN_PIPE: i32 = 32;

@@ -10,7 +10,9 @@ use samanea_core::{
 };
 
 use super::{
+    alias,
     application::Application,
+    attenuation::Attenuation,
     link::{LinkId, Side},
 };
 
@@ -21,14 +23,26 @@ const NOTICES_MAX: usize = 4_096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Socket {
     /// Being dialled.
-    Dialing {
-        /// Where to.
-        remote: SocketAddr,
-        /// From where.
-        local: SocketAddr,
-    },
+    Dialing(Box<Dial>),
     /// One end of a link.
     Open(LinkId, Side),
+}
+
+/// A dial under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Where to.
+    pub remote: SocketAddr,
+    /// From where.
+    pub local: SocketAddr,
+    /// Since when.
+    pub since: Instant,
+    /// Its end of the link, once the target's kernel has answered.
+    pub link: Option<(LinkId, Side)>,
+    /// The machine is about to be told that it came to nothing.
+    pub failed: bool,
+    /// What the connection will suffer.
+    pub suffers: Attenuation,
 }
 
 /// A listening socket.
@@ -40,6 +54,8 @@ pub struct Listener {
     pub local: SocketAddr,
     /// Connections that may be offered now: 0 or 1.
     pub armed: bool,
+    /// Whether the kernel accepts nothing here: not opened yet, or lost.
+    pub closed: bool,
     /// Connections that the kernel has accepted, and their other ends.
     pub backlog: VecDeque<(LinkId, SocketAddr)>,
     /// Connections that wait for the machine's word, and their other ends.
@@ -74,8 +90,14 @@ pub struct Host<M> {
     pub life: u32,
     /// Where it listens.
     pub address: SocketAddr,
-    /// The listening socket.
-    pub listener: Listener,
+    /// The listening sockets: at the address, and at its alias when the world has those.
+    pub listeners: Vec<Listener>,
+    /// Whether it listens when it starts.
+    pub listens: bool,
+    /// Whether its power is off: what is sent to it vanishes.
+    pub silent: bool,
+    /// What its next connections suffer; those after the last one as the options say.
+    pub script: VecDeque<Attenuation>,
     /// Serials in use.
     pub sockets: BTreeMap<Serial, Socket>,
     /// Serials ever used in this life.
@@ -98,18 +120,27 @@ pub struct Host<M> {
 
 impl<M> Host<M> {
     /// A host that is down.
-    pub fn new(address: SocketAddr) -> Self {
+    pub fn new(address: SocketAddr, with_alias: bool) -> Self {
+        let listener = |id, local| Listener {
+            id: ListenerId(id),
+            local,
+            armed: false,
+            closed: true,
+            backlog: VecDeque::new(),
+            offered: VecDeque::new(),
+        };
+        let mut listeners = vec![listener(1, address)];
+        if with_alias {
+            listeners.push(listener(2, alias(address)));
+        }
         Self {
             node: None,
             life: 0,
             address,
-            listener: Listener {
-                id: ListenerId(1),
-                local: address,
-                armed: false,
-                backlog: VecDeque::new(),
-                offered: VecDeque::new(),
-            },
+            listeners,
+            listens: true,
+            silent: false,
+            script: VecDeque::new(),
             sockets: BTreeMap::new(),
             used: BTreeSet::new(),
             application: Application::default(),
@@ -120,6 +151,25 @@ impl<M> Host<M> {
             next_port: 49_152,
             tally: Tally::default(),
         }
+    }
+
+    /// Whether this is one of its addresses.
+    pub fn owns(&self, address: SocketAddr) -> bool {
+        self.listeners
+            .iter()
+            .any(|listener| listener.local.ip() == address.ip())
+    }
+
+    /// The listening socket at this address, when the kernel accepts there.
+    pub fn listening_at(&mut self, address: SocketAddr) -> Option<&mut Listener> {
+        self.listeners
+            .iter_mut()
+            .find(|listener| listener.local == address && !listener.closed)
+    }
+
+    /// The listening socket of this name.
+    pub fn listener(&mut self, id: ListenerId) -> Option<&mut Listener> {
+        self.listeners.iter_mut().find(|known| known.id == id)
     }
 
     /// Takes a notice in.

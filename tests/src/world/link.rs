@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use core::net::SocketAddr;
+
 use bytes::{Bytes, BytesMut};
 use samanea_core::base::{Instant, Serial};
 
-use super::options::Profile;
+use super::{attenuation::Attenuation, options::Profile};
 
 /// The name of a link; never used twice.
 pub type LinkId = u64;
@@ -35,11 +37,15 @@ pub(super) struct Endpoint {
     /// The connection's name there, once it has one.
     pub(super) conn: Option<Serial>,
     /// Its address.
-    pub(super) local: core::net::SocketAddr,
+    pub(super) local: SocketAddr,
     /// Whether its driver still holds the socket.
     pub(super) open: bool,
     /// Whether its driver reads.
     pub(super) reading: bool,
+    /// Whether it has closed in order before the other end did.
+    pub(super) closed_first: bool,
+    /// Writes so far.
+    pub(super) writes: u32,
 }
 
 /// What travels.
@@ -193,9 +199,29 @@ pub(super) struct Link {
     pub(super) ends: [Endpoint; 2],
     /// `lanes[i]` leads from `ends[i]` to the other.
     pub(super) lanes: [Lane; 2],
+    /// Somebody who dialled its own address: `ends[0]` alone, and `lanes[0]` leads back to it.
+    pub(super) echo: bool,
+    /// When it was made.
+    pub(super) born: Instant,
+    /// What it suffers.
+    pub(super) suffers: Attenuation,
 }
 
 impl Link {
+    /// The end to which `lanes[side]` leads; also the lane that leads to `ends[side]`.
+    pub(super) const fn facing(&self, side: Side) -> Side {
+        if self.echo { side } else { 1 - side }
+    }
+
+    /// The side that has these two addresses in this order, when its kernel still knows them.
+    pub(super) fn side_of(&self, local: SocketAddr, remote: SocketAddr) -> Option<Side> {
+        (0..2).find(|side| {
+            let addresses = (self.ends[*side].local, self.ends[1 - *side].local);
+            let known = self.ends[*side].open || self.lanes[*side].fin_wanted;
+            known && addresses == (local, remote)
+        })
+    }
+
     /// Whether nobody holds it any more and nothing is on its way.
     pub(super) fn is_dead(&self) -> bool {
         self.ends.iter().all(|end| !end.open)

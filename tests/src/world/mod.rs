@@ -15,12 +15,15 @@
 //! deadline has come or later.
 
 mod application;
+mod attenuation;
 mod broken;
 mod carry;
 mod host;
 mod link;
 mod options;
+mod sockets;
 mod stranger;
+mod tcp;
 mod trace;
 mod transition;
 mod transport;
@@ -36,8 +39,9 @@ use samanea_core::{
 };
 
 pub use application::{Application, Registry};
+pub use attenuation::{AcceptTrouble, Attenuation, Course, Roughness, Spell};
 pub use broken::{Breach, Broken};
-pub use host::{Host, Socket, Tally};
+pub use host::{Dial, Host, Listener, Socket, Tally};
 pub use link::{LinkId, Party, Side, Spoil};
 pub use options::{Options, Profile, Shape};
 pub use stranger::ADDRESS as STRANGER;
@@ -71,6 +75,10 @@ enum Due {
     FeedConn(Serial, Event),
     /// A dial reaches its target.
     Syn(Serial),
+    /// The answer reaches who dialled.
+    SynAck(Serial),
+    /// The dialler's last word of the opening reaches the listener.
+    Ack(LinkId),
     /// The sender's kernel works.
     Pump(LinkId, Side),
     /// Something arrives at this side.
@@ -88,6 +96,10 @@ pub struct World<M> {
     hosts: Vec<Host<M>>,
     links: BTreeMap<LinkId, Link>,
     next_link: LinkId,
+    /// Pairs of addresses that the kernel of the first keeps until then.
+    time_waits: BTreeMap<(SocketAddr, SocketAddr), Instant>,
+    /// Simultaneous opens.
+    met: u64,
     /// By time, then by order of planning. With it: the host and its life.
     agenda: BTreeMap<(Instant, u64), (usize, u32, Due)>,
     planned: u64,
@@ -100,10 +112,20 @@ pub struct World<M> {
 impl<M: Subject> World<M> {
     /// Hosts that know each other as `options` say; they start at time zero.
     pub fn new(options: Options, choice: Box<dyn Choice>, make: Make<M>) -> Result<Self, Broken> {
+        let mut world = Self::asleep(options, choice, make);
+        for at in 0..world.hosts.len() {
+            world.start(at)?;
+        }
+        world.join();
+        Ok(world)
+    }
+
+    /// Hosts that are down and know nobody.
+    pub fn asleep(options: Options, choice: Box<dyn Choice>, make: Make<M>) -> Self {
         let hosts = (0..options.hosts)
-            .map(|at| Host::new(address(at)))
+            .map(|at| Host::new(address(at), options.aliases))
             .collect();
-        let mut world = Self {
+        Self {
             options,
             choice,
             make,
@@ -111,18 +133,15 @@ impl<M: Subject> World<M> {
             hosts,
             links: BTreeMap::new(),
             next_link: 1,
+            time_waits: BTreeMap::new(),
+            met: 0,
             agenda: BTreeMap::new(),
             planned: 0,
             registry: Registry::default(),
             trace: Trace::default(),
             steps: 0,
             out: Vec::new(),
-        };
-        for at in 0..world.hosts.len() {
-            world.start(at)?;
         }
-        world.join();
-        Ok(world)
     }
 
     /// Virtual time.
@@ -182,12 +201,29 @@ impl<M: Subject> World<M> {
         };
         host.node = Some((self.make)(at, host.life));
         host.application.tip = Tip::ORIGIN;
-        let listening = Event::Listening {
-            listener: host.listener.id,
-            local: host.address,
-        };
+        let back = core::mem::take(&mut host.silent);
+        let listens = host.listens;
+        let mut listening = Vec::new();
+        for listener in &mut host.listeners {
+            listener.closed = !listens;
+            listening.extend(listens.then_some(Event::Listening {
+                listener: listener.id,
+                local: listener.local,
+            }));
+        }
         let peers: Vec<_> = host.peers.iter().copied().collect();
-        self.feed(at, &listening)?;
+        if back {
+            // What is sent to its earlier lives is answered again.
+            let party = |end: &link::Endpoint| matches!(end.party, Party::Host { at: own, .. } if own == at);
+            for link in self.links.values_mut() {
+                if link.ends.iter().any(party) {
+                    link.lanes.iter_mut().for_each(|lane| lane.hole = false);
+                }
+            }
+        }
+        for event in listening {
+            self.feed(at, &event)?;
+        }
         for peer in peers {
             self.plan(
                 Duration::ZERO,
@@ -198,32 +234,73 @@ impl<M: Subject> World<M> {
         Ok(())
     }
 
+    /// Whether a host listens from its next start on.
+    pub fn set_listens(&mut self, at: usize, listens: bool) {
+        if let Some(host) = self.hosts.get_mut(at) {
+            host.listens = listens;
+        }
+    }
+
+    /// What the next connections of a host suffer, those that it dials and those to it.
+    pub fn attenuate(&mut self, at: usize, script: impl IntoIterator<Item = Attenuation>) {
+        if let Some(host) = self.hosts.get_mut(at) {
+            host.script.extend(script);
+        }
+    }
+
+    /// Simultaneous opens so far.
+    pub const fn met(&self) -> u64 {
+        self.met
+    }
+
     /// Stops a host at once: its sockets are reset, what its machine knew is lost.
     pub fn stop(&mut self, at: usize) {
+        for (link, side) in self.halt(at) {
+            let open = self.links.get(&link).is_some_and(|l| l.ends[side].open);
+            if open {
+                self.drop_end(link, side, true);
+            }
+        }
+    }
+
+    /// The power of a host goes off: nobody is told, and what is sent to it vanishes until it is
+    /// started again.
+    pub fn power_off(&mut self, at: usize) {
+        for (link, side) in self.halt(at) {
+            if let Some(link) = self.links.get_mut(&link) {
+                link.lanes.iter_mut().for_each(|lane| lane.hole = true);
+            }
+            self.drop_end(link, side, true);
+        }
+        if let Some(host) = self.hosts.get_mut(at) {
+            host.silent = true;
+        }
+    }
+
+    /// Ends a life; the sockets that it held, in the order of links.
+    fn halt(&mut self, at: usize) -> Vec<(LinkId, Side)> {
         let Some(host) = self.hosts.get_mut(at) else {
-            return;
+            return Vec::new();
         };
         host.node = None;
         host.life = host.life.saturating_add(1);
         host.wake = None;
         host.turn_due = false;
-        host.listener.armed = false;
         host.used.clear();
-        let sockets = core::mem::take(&mut host.sockets);
-        let waiting: Vec<_> = host
-            .listener
-            .backlog
-            .drain(..)
-            .chain(host.listener.offered.drain(..))
-            .map(|(link, _)| (link, 1))
-            .collect();
-        let open = sockets.values().filter_map(|socket| match socket {
-            Socket::Open(link, side) => Some((*link, *side)),
-            Socket::Dialing { .. } => None,
-        });
-        for (link, side) in open.chain(waiting) {
-            self.drop_end(link, side, true);
+        host.sockets.clear();
+        for listener in &mut host.listeners {
+            listener.armed = false;
+            listener.closed = true;
+            listener.backlog.clear();
+            listener.offered.clear();
         }
+        let owned = |party| matches!(party, Party::Host { at: own, .. } if own == at);
+        self.links
+            .iter()
+            .flat_map(|(id, link)| (0..2).map(move |side| (*id, side, &link.ends[side])))
+            .filter(|(_, _, end)| owned(end.party))
+            .map(|(id, side, _)| (id, side))
+            .collect()
     }
 
     /// An order of the application, at once.
@@ -312,7 +389,14 @@ impl<M: Subject> World<M> {
                 return self.feed_conn(at, conn, &event);
             }
             Due::Syn(conn) if alive => self.syn(at, conn),
-            Due::Wake | Due::Turn | Due::Feed(_) | Due::FeedConn(..) | Due::Syn(_) => {}
+            Due::SynAck(conn) if alive => self.syn_ack(at, conn),
+            Due::Ack(link) => self.ack(link),
+            Due::Wake
+            | Due::Turn
+            | Due::Feed(_)
+            | Due::FeedConn(..)
+            | Due::Syn(_)
+            | Due::SynAck(_) => {}
         }
         Ok(())
     }
@@ -486,6 +570,15 @@ pub fn address(at: usize) -> SocketAddr {
     let low = u8::try_from(at % 250).unwrap_or(0) + 1;
     let high = u8::try_from(at / 250).unwrap_or(0);
     SocketAddr::from(([10, 0, high, low], 3_001))
+}
+
+/// Where it listens too, in a world with aliases.
+pub fn alias(address: SocketAddr) -> SocketAddr {
+    let SocketAddr::V4(v4) = address else {
+        return address;
+    };
+    let [a, _, c, d] = v4.ip().octets();
+    SocketAddr::from(([a, 1, c, d], v4.port()))
 }
 
 /// Steps a node and checks the laws that one step can break.

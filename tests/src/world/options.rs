@@ -4,6 +4,7 @@ use core::{fmt, time::Duration};
 
 use samanea_core::base::Choice;
 
+use super::attenuation::Roughness;
 use crate::tape::site;
 
 /// How links behave.
@@ -77,6 +78,12 @@ pub struct Options {
     pub honest: bool,
     /// Steps of one host at one instant at most.
     pub storm_max: u64,
+    /// How much connections suffer that no script describes.
+    pub roughness: Roughness,
+    /// Whether each host has a second address and listens there too.
+    pub aliases: bool,
+    /// How long the kernel of who closes first in order keeps the two addresses.
+    pub time_wait: Duration,
 }
 
 impl Default for Options {
@@ -93,6 +100,9 @@ impl Default for Options {
             clone_every: 0,
             honest: false,
             storm_max: 100_000,
+            roughness: Roughness::None,
+            aliases: false,
+            time_wait: Duration::from_secs(60),
         }
     }
 }
@@ -128,6 +138,12 @@ impl Options {
             application_max: Duration::from_micros(u64::from(spread(below(16)))),
             late_max: Duration::from_micros(u64::from(spread(below(20)))),
             body_bytes: usize::try_from(spread(below(16))).unwrap_or(1),
+            roughness: match below(4) {
+                0 => Roughness::None,
+                1 => Roughness::Gentle,
+                _ => Roughness::Rough,
+            },
+            aliases: below(4) == 0,
             ..Self::default()
         }
     }
@@ -138,7 +154,7 @@ impl fmt::Display for Options {
         let p = &self.profile;
         write!(
             f,
-            "hosts={} shape={:?} delay={:?}..{:?} rate={} packet={} read={} kernel={} late={:?} body={}",
+            "hosts={} shape={:?} delay={:?}..{:?} rate={} packet={} read={} kernel={} late={:?} body={} {:?}",
             self.hosts,
             self.shape,
             p.delay_min,
@@ -149,6 +165,7 @@ impl fmt::Display for Options {
             p.kernel_bytes,
             self.late_max,
             self.body_bytes,
+            self.roughness,
         )
     }
 }

@@ -5,7 +5,7 @@ use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use bytes::Bytes;
 
 use super::{
-    Party, Subject, World, address,
+    Attenuation, Party, Subject, World, address,
     link::{LinkId, Side},
 };
 
@@ -34,7 +34,8 @@ impl<M: Subject> World<M> {
         let port = 1_024 + u16::try_from(self.next_link % 60_000).unwrap_or(0);
         let from = SocketAddr::from(([10, 255, 0, 2], port));
         let dialled = Party::Host { at: target, life };
-        let link = self.open_link((Party::Stranger, from), (dialled, address(target)));
+        let to = (dialled, address(target));
+        let link = self.open_link((Party::Stranger, from), to, Attenuation::HARMLESS);
         self.wait_for_accept(target, link);
         Some(link)
     }

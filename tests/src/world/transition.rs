@@ -4,14 +4,14 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use samanea_core::{
-    base::{Choice, Instant, Serial, Ticket, Tip},
+    base::{Choice, Instant, ListenerId, Serial, Ticket, Tip},
     chain::{Answer, Verdict},
     conn::Cause,
     node::{Command, Event},
 };
 
 use super::{
-    Breach, Broken, Subject, World, address,
+    AcceptTrouble, Attenuation, Breach, Broken, Roughness, Subject, World, address,
     link::{LinkId, Piece, Side, Spoil},
     stranger,
 };
@@ -76,8 +76,10 @@ pub enum Hostility {
     Fails(usize),
     /// The driver of a host tells something about a connection that is gone or never was.
     Stale(usize, Serial, u32),
-    /// Accepting fails once.
-    AcceptFails(usize),
+    /// Accepting fails once, on the first or second listener.
+    AcceptFails(usize, ListenerId, AcceptTrouble),
+    /// The power of a host goes off: nobody is told.
+    PowerOff(usize),
 }
 
 /// How many of a thousand transitions are hostile.
@@ -144,7 +146,7 @@ impl Hostility {
         let links = world.link_ids();
         let link = |choice: &mut dyn Choice| links.get(which(choice, links.len())).copied();
         let side = |choice: &mut dyn Choice| which(choice, 2);
-        Some(match choice.below(site::TRANSITION, 3, 16) {
+        Some(match choice.below(site::TRANSITION, 3, 17) {
             0 => Self::Reset(link(choice)?),
             1 => Self::Hole(link(choice)?, side(choice)),
             2..=4 => Self::Spoil(link(choice)?, side(choice), spoil(choice)),
@@ -167,7 +169,16 @@ impl Hostility {
                 let serial = Serial(u64::from(choice.below(site::WHICH, 6, 16)));
                 Self::Stale(host, serial, choice.below(site::WHICH, 7, 6))
             }
-            _ => Self::AcceptFails(host),
+            15 => {
+                let listener = ListenerId(1 + choice.below(site::WHICH, 8, 2));
+                let trouble = match choice.below(site::WHICH, 9, 8) {
+                    0..=3 => AcceptTrouble::Aborted,
+                    4..=6 => AcceptTrouble::Resources,
+                    _ => AcceptTrouble::Fatal,
+                };
+                Self::AcceptFails(host, listener, trouble)
+            }
+            _ => Self::PowerOff(host),
         })
     }
 }
@@ -271,7 +282,10 @@ impl<M: Subject> World<M> {
                 }
             }
             Hostility::Stale(host, conn, kind) => self.stale(host, conn, kind)?,
-            Hostility::AcceptFails(host) => self.accept_fails(host)?,
+            Hostility::AcceptFails(host, listener, trouble) => {
+                self.accept_fails(host, listener, trouble);
+            }
+            Hostility::PowerOff(host) => self.power_off(host),
         }
         Ok(())
     }
@@ -309,24 +323,36 @@ impl<M: Subject> World<M> {
         self.feed(at, &event)
     }
 
-    fn accept_fails(&mut self, at: usize) -> Result<(), Broken> {
-        let Some(host) = self.hosts.get_mut(at) else {
-            return Ok(());
-        };
-        if !host.listener.armed || host.node.is_none() {
-            return Ok(());
+    fn accept_fails(&mut self, at: usize, listener: ListenerId, trouble: AcceptTrouble) {
+        let up = self.hosts.get(at).is_some_and(|host| host.node.is_some());
+        let armed = self
+            .hosts
+            .get_mut(at)
+            .and_then(|host| host.listener(listener))
+            .is_some_and(|known| core::mem::take(&mut known.armed));
+        if up && armed {
+            self.fail_accept(at, listener, trouble, Duration::ZERO);
         }
-        host.listener.armed = false;
-        let event = Event::AcceptFailed {
-            listener: host.listener.id,
-            cause: Cause::Resources,
-            fatal: false,
-        };
-        self.feed(at, &event)
     }
 
     /// Ends all faults: links that swallow bytes are reset, hosts that are down come back.
     pub fn heal(&mut self) -> Result<(), Broken> {
+        self.heal_links()?;
+        for at in 0..self.hosts.len() {
+            let Some(host) = self.hosts.get_mut(at) else {
+                continue;
+            };
+            host.script.clear();
+            let deaf = host.listens && host.listeners.iter().any(|listener| listener.closed);
+            if deaf || host.node.is_none() {
+                self.start(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the faults of links.
+    pub(super) fn heal_links(&mut self) -> Result<(), Broken> {
         let holes: Vec<_> = self
             .links
             .iter_mut()
@@ -345,11 +371,9 @@ impl<M: Subject> World<M> {
         for (link, side) in self.strangers() {
             self.stranger_closes(link, side, true);
         }
-        for at in 0..self.hosts.len() {
-            let down = self.hosts.get(at).is_some_and(|host| host.node.is_none());
-            if down {
-                self.start(at)?;
-            }
+        self.options.roughness = Roughness::None;
+        for link in self.links.values_mut() {
+            link.suffers = Attenuation::HARMLESS;
         }
         Ok(())
     }

@@ -1,148 +1,17 @@
-//! Links at work: dialling, packets, reads, ends.
+//! Links at work: packets, reads, ends.
 
-use core::{net::SocketAddr, time::Duration};
+use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use samanea_core::{
-    base::{Instant, Serial},
-    conn::Cause,
-    node::Event,
-};
+use samanea_core::{base::Instant, conn::Cause, node::Event};
 
 use super::{
-    Broken, Due, NOTHING, Party, Socket, Subject, World, address,
-    link::{Endpoint, Lane, Link, LinkId, Piece, Side, Spoil},
-    stranger,
+    Broken, Due, NOTHING, Party, Subject, World,
+    link::{Lane, Link, LinkId, Piece, Side, Spoil},
 };
 use crate::tape::site;
 
-/// Connections that wait in a listener's kernel at most.
-const BACKLOG_MAX: usize = 128;
-/// How long the kernel tries to dial a host that is silent.
-const SYN_TIMEOUT: Duration = Duration::from_secs(127);
-
 impl<M: Subject> World<M> {
-    /// A dial reaches its target.
-    pub(super) fn syn(&mut self, at: usize, conn: Serial) {
-        let Some(Socket::Dialing { remote, local }) = self
-            .hosts
-            .get(at)
-            .and_then(|host| host.sockets.get(&conn))
-            .cloned()
-        else {
-            return;
-        };
-        if self.tuple_in_use(local, remote) {
-            return self.fail_dial(at, conn, Cause::AddressInUse, Duration::ZERO);
-        }
-        if remote == stranger::ADDRESS {
-            let link = self.open_link((self.party(at), local), (Party::Stranger, remote));
-            return self.told_connected(link, 0, at, conn);
-        }
-        let target = (0..self.hosts.len()).find(|host| address(*host) == remote);
-        let Some(target) = target else {
-            return self.fail_dial(at, conn, Cause::TimedOut, SYN_TIMEOUT);
-        };
-        if let Some(other) = self.mirrored(target, local, remote) {
-            let link = self.open_link((self.party(at), local), (self.party(target), remote));
-            self.told_connected(link, 0, at, conn);
-            self.told_connected(link, 1, target, other);
-            return;
-        }
-        let back = self.draw_delay(at);
-        let full = self
-            .hosts
-            .get(target)
-            .is_none_or(|host| host.node.is_none() || host.listener.backlog.len() >= BACKLOG_MAX);
-        if full || target == at {
-            return self.fail_dial(at, conn, Cause::Refused, back);
-        }
-        let link = self.open_link((self.party(at), local), (self.party(target), remote));
-        self.told_connected(link, 0, at, conn);
-        self.wait_for_accept(target, link);
-    }
-
-    /// A link waits in the listener's kernel.
-    pub(super) fn wait_for_accept(&mut self, target: usize, link: LinkId) {
-        let remote = self.links.get(&link).map(|link| link.ends[0].local);
-        if let (Some(host), Some(remote)) = (self.hosts.get_mut(target), remote) {
-            host.listener.backlog.push_back((link, remote));
-        }
-        self.offer(target);
-    }
-
-    /// The other host dials exactly the other way round: a simultaneous open.
-    fn mirrored(&self, target: usize, local: SocketAddr, remote: SocketAddr) -> Option<Serial> {
-        let host = self.hosts.get(target)?;
-        let wanted = Socket::Dialing {
-            remote: local,
-            local: remote,
-        };
-        host.sockets
-            .iter()
-            .find(|(_, socket)| **socket == wanted)
-            .map(|(conn, _)| *conn)
-    }
-
-    fn party(&self, at: usize) -> Party {
-        let life = self.hosts.get(at).map_or(0, |host| host.life);
-        Party::Host { at, life }
-    }
-
-    fn told_connected(&mut self, link: LinkId, side: Side, at: usize, conn: Serial) {
-        let Some(end) = self.links.get_mut(&link).map(|link| &mut link.ends[side]) else {
-            return;
-        };
-        end.conn = Some(conn);
-        end.reading = true;
-        let local = end.local;
-        if let Some(host) = self.hosts.get_mut(at) {
-            host.sockets.insert(conn, Socket::Open(link, side));
-        }
-        let event = Event::Connected { conn, local };
-        self.plan(Duration::ZERO, at, Due::FeedConn(conn, event));
-        self.plan_read(link, side);
-    }
-
-    /// Tells a host that its dial came to nothing.
-    pub(super) fn fail_dial(&mut self, at: usize, conn: Serial, cause: Cause, after: Duration) {
-        let event = Event::ConnectFailed { conn, cause };
-        self.plan(after, at, Due::FeedConn(conn, event));
-    }
-
-    /// A link to whom is dialled from who dials.
-    pub(super) fn open_link(
-        &mut self,
-        from: (Party, SocketAddr),
-        to: (Party, SocketAddr),
-    ) -> LinkId {
-        let end = |(party, local)| Endpoint {
-            party,
-            conn: None,
-            local,
-            open: true,
-            reading: false,
-        };
-        let id = self.next_link;
-        self.next_link += 1;
-        let link = Link {
-            ends: [end(from), end(to)],
-            lanes: [Lane::default(), Lane::default()],
-        };
-        self.links.insert(id, link);
-        id
-    }
-
-    /// Whether a live link has these two addresses.
-    pub(super) fn tuple_in_use(&self, local: SocketAddr, remote: SocketAddr) -> bool {
-        self.links.values().any(|link| {
-            let [a, b] = &link.ends;
-            let same =
-                (a.local, b.local) == (local, remote) || (b.local, a.local) == (local, remote);
-            same && (a.open || b.open)
-        })
-    }
-
     /// One way through a link.
     pub(super) fn draw_delay(&mut self, of: usize) -> Duration {
         let profile = self.options.profile;
@@ -167,6 +36,12 @@ impl<M: Subject> World<M> {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        let age = now.since(link.born);
+        let rate = link.suffers.rate(side, age, profile.rate);
+        let packet_max = match link.suffers.packet_max {
+            0 => profile.packet_max,
+            own => own,
+        };
         let lane = &mut link.lanes[side];
         lane.pumping = false;
         let taken = lane.take_in(&profile);
@@ -175,12 +50,12 @@ impl<M: Subject> World<M> {
             let when = lane.busy_until;
             self.plan_pump(id, side, when);
         } else if lane.has_unsent() {
-            let max = usize::try_from(profile.packet_max.max(1)).unwrap_or(1);
+            let max = usize::try_from(packet_max.max(1)).unwrap_or(1);
             let packet = lane.packet(max);
             let bytes = u64::try_from(packet.len()).unwrap_or(0);
             let sending = bytes
                 .saturating_mul(1_000_000)
-                .checked_div(profile.rate)
+                .checked_div(rate)
                 .map_or(Duration::ZERO, Duration::from_micros);
             lane.busy_until = now.after(sending);
             let again = lane.has_unsent().then_some(lane.busy_until);
@@ -224,15 +99,19 @@ impl<M: Subject> World<M> {
             .after(delay)
             .max(lane.last_arrival);
         lane.last_arrival = arrival;
-        self.plan_at(arrival, usize::MAX, Due::Arrive(id, 1 - side, piece));
+        let to = self.links.get(&id).map_or(side, |link| link.facing(side));
+        self.plan_at(arrival, usize::MAX, Due::Arrive(id, to, piece));
     }
 
     /// Something arrives at `side`.
     pub(super) fn arrive(&mut self, id: LinkId, side: Side, piece: Piece) {
+        let now = self.now;
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        let lane = &mut link.lanes[1 - side];
+        let from = link.facing(side);
+        let age = now.since(link.born);
+        let lane = &mut link.lanes[from];
         if lane.hole {
             return;
         }
@@ -247,10 +126,13 @@ impl<M: Subject> World<M> {
                     self.drop_end(id, side, true);
                     return;
                 }
+                if let Some(cause) = link.suffers.error(from, age) {
+                    return self.fail_end(id, side, cause);
+                }
                 let stranger = link.ends[side].party == Party::Stranger;
                 if stranger || bytes.is_empty() {
                     lane.free(gone);
-                    self.plan_pump(id, 1 - side, self.now);
+                    self.plan_pump(id, from, now);
                     return;
                 }
                 // What was added or left out on the way is no longer the sender's business.
@@ -266,8 +148,9 @@ impl<M: Subject> World<M> {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        let from = link.facing(side);
         let end = &link.ends[side];
-        let lane = &mut link.lanes[1 - side];
+        let lane = &mut link.lanes[from];
         let may = end.open && end.reading && end.conn.is_some();
         if may && lane.is_readable() && !lane.read_due {
             lane.read_due = true;
@@ -287,8 +170,9 @@ impl<M: Subject> World<M> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
+        let from = link.facing(side);
         let end = link.ends[side].clone();
-        let lane = &mut link.lanes[1 - side];
+        let lane = &mut link.lanes[from];
         lane.read_due = false;
         if !end.open || !end.reading {
             return Ok(());
@@ -296,11 +180,7 @@ impl<M: Subject> World<M> {
         let (Some(at), Some(conn)) = (self.living(end.party), end.conn) else {
             return Ok(());
         };
-        let Some(lane) = self
-            .links
-            .get_mut(&id)
-            .map(|link| &mut link.lanes[1 - side])
-        else {
+        let Some(lane) = self.links.get_mut(&id).map(|link| &mut link.lanes[from]) else {
             return Ok(());
         };
         let bytes = lane.read(usize::try_from(max).unwrap_or(1));
@@ -314,7 +194,7 @@ impl<M: Subject> World<M> {
         if let Some(host) = self.hosts.get_mut(at) {
             host.tally.bytes_in += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         }
-        self.plan_pump(id, 1 - side, self.now);
+        self.plan_pump(id, from, self.now);
         self.feed(at, &Event::Received { conn, bytes })?;
         self.plan_read(id, side);
         Ok(())
@@ -325,7 +205,13 @@ impl<M: Subject> World<M> {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        if cause != Cause::Eof {
+            link.ends
+                .iter_mut()
+                .for_each(|end| end.closed_first = false);
+        }
         if !link.ends[side].open {
+            link.lanes[side].fin_wanted = false;
             link.lanes.iter_mut().for_each(Lane::clear);
             return self.forget(id);
         }
@@ -342,35 +228,71 @@ impl<M: Subject> World<M> {
         self.forget(id);
     }
 
+    /// The socket at `side` fails: its machine is told, and the other end is reset when the driver
+    /// closes it.
+    pub(super) fn fail_end(&mut self, id: LinkId, side: Side, cause: Cause) {
+        self.send_reset(id, side);
+        self.lost(id, side, cause);
+    }
+
     /// The holder of `side` lets go of its socket.
     pub(super) fn drop_end(&mut self, id: LinkId, side: Side, reset: bool) {
         let now = self.now;
-        let delay = self.draw_delay(usize::try_from(id).unwrap_or(0));
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        link.ends[side].open = false;
+        let was_open = core::mem::replace(&mut link.ends[side].open, false);
         if reset {
-            let lane = &mut link.lanes[side];
-            lane.clear();
-            if !lane.hole {
-                let arrival = now.after(delay);
-                self.plan_at(arrival, usize::MAX, Due::Arrive(id, 1 - side, Piece::Reset));
-            }
+            link.ends[side].closed_first = false;
+            link.lanes[side].fin_wanted = false;
+            link.lanes[side].clear();
+            self.send_reset(id, side);
         } else {
+            let from = link.facing(side);
+            link.ends[side].closed_first = was_open && !link.lanes[from].eof && !link.echo;
             link.lanes[side].fin_wanted = true;
             self.plan_pump(id, side, now);
         }
         self.forget(id);
     }
 
-    /// Forgets a link that nobody holds.
+    /// Puts a reset on its way; it overtakes nothing that matters.
+    fn send_reset(&mut self, id: LinkId, side: Side) {
+        let delay = self.draw_delay(usize::try_from(id).unwrap_or(0));
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        let to = link.facing(side);
+        if !link.lanes[side].hole && to != side {
+            let arrival = self.now.after(delay);
+            self.plan_at(arrival, usize::MAX, Due::Arrive(id, to, Piece::Reset));
+        }
+    }
+
+    /// Forgets a link that nobody holds; who closed first keeps its addresses for a while.
     fn forget(&mut self, id: LinkId) {
-        if self.links.get(&id).is_some_and(Link::is_dead) {
-            self.links.remove(&id);
+        if !self.links.get(&id).is_some_and(Link::is_dead) {
+            return;
+        }
+        let Some(link) = self.links.remove(&id) else {
+            return;
+        };
+        let until = self.now.after(self.options.time_wait);
+        for side in 0..2 {
+            if link.ends[side].closed_first {
+                let addresses = (link.ends[side].local, link.ends[1 - side].local);
+                self.time_waits.insert(addresses, until);
+            }
+        }
+        let now = self.now;
+        if self.time_waits.len() > TIME_WAITS {
+            self.time_waits.retain(|_, until| *until > now);
         }
     }
 }
+
+/// Addresses kept before those of the past are thrown out.
+const TIME_WAITS: usize = 1_000;
 
 /// What is left of a packet.
 fn spoilt(bytes: Bytes, spoil: Option<Spoil>) -> Bytes {
