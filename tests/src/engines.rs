@@ -77,8 +77,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// One seed: drawn settings, a warm-up, faults (none in a third of the runs), healing, and the
-/// demand that all hosts end with one chain. `clone_every` as in [`Options`].
+/// One seed: drawn settings, a warm-up, faults (none in a third of the runs), healing, the demand
+/// that all hosts end with one chain, and a shutdown after which no socket may be left. `clone_every` as in [`Options`].
 pub fn scenario(seed: u64, hosts_max: u32, clone_every: u64) -> Result<Report, Broken> {
     let mut choice = Seeded::new(seed);
     let mut options = Options::draw(&mut choice, hosts_max);
@@ -97,8 +97,11 @@ pub fn scenario(seed: u64, hosts_max: u32, clone_every: u64) -> Result<Report, B
     let transitions = 60;
     for _ in 0..transitions {
         world.disturb(hostile_of_1000)?;
+        world.check_sockets()?;
     }
     let settled = finish(&mut world)?;
+    let tip = world.tips().first().copied().unwrap_or(Tip::ORIGIN);
+    world.end(Duration::from_secs(200))?;
     let hosts = world.hosts();
     let sum = |of: fn(&crate::world::Tally) -> u64| hosts.iter().map(|h| of(&h.tally)).sum();
     Ok(Report {
@@ -107,7 +110,7 @@ pub fn scenario(seed: u64, hosts_max: u32, clone_every: u64) -> Result<Report, B
         hostile_of_1000,
         transitions,
         steps: world.steps(),
-        tip: world.tips().first().copied().unwrap_or(Tip::ORIGIN),
+        tip,
         took: Duration::from_micros(world.now().as_micros()),
         settled,
         ups: sum(|tally| tally.ups),
