@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Instant, ListenerId, Request, Role},
-    conn::{Cause, Fault},
+    conn::Cause,
 };
 
 /// A listening socket.
@@ -279,19 +279,6 @@ impl Manager {
         } else if self.exempt.len() < self.config.exempt_max {
             self.exempt.insert(ip);
         }
-    }
-
-    /// Another live connection was accepted or connected with the addresses of this one.
-    pub(super) fn replace(&mut self, cx: &mut Cx<'_, Action>, slot: crate::base::SlotIndex) {
-        let Some((conn, entry)) = self.table.at(slot) else {
-            return;
-        };
-        if entry.has_socket() {
-            let fault = Fault::Replaced;
-            cx.act(Action::Close { conn, fault });
-            self.trace(cx, || Trace::Replaced { conn });
-        }
-        self.gone(cx, slot, Fault::Replaced);
     }
 }
 

@@ -4,10 +4,11 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::{IpAddr, SocketAddr};
 
 use super::{
-    Acquired, Action, Config, Counters, Event, Flow, Heat, LocalUse, NotAcquired, Provenance,
-    RemoteUse, State, Trace, Via,
+    Acquired, Action, Config, Counters, Event, Flow, Heat, LocalUse, NotAcquired, RemoteUse, State,
+    Trace, Via,
     accept::Door,
-    entry::{Entry, Line, Link, Open, Phase},
+    entry::{Entry, Line, Open, Phase},
+    requests::answer,
     table::Table,
 };
 use crate::{
@@ -55,26 +56,9 @@ pub struct Manager {
 pub(super) struct Wish {
     pub(super) conn: Serial,
     pub(super) owner: bool,
-    remote: SocketAddr,
-    mode: Mode,
-    via: Via,
-}
-
-/// What is best done with a request, the least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Offer {
-    /// We have one.
-    Exists,
-    /// This one can be used.
-    Reuse,
-    /// The peer greets us: wait.
-    Greeting,
-    /// We have just released this one.
-    Releasing,
-    /// The peer uses this one alone.
-    Forbidden,
-    /// This one is over but remembered: wait.
-    Over,
+    pub(super) remote: SocketAddr,
+    pub(super) mode: Mode,
+    pub(super) via: Via,
 }
 
 impl Manager {
@@ -186,107 +170,6 @@ impl Manager {
         })
     }
 
-    // Requests.
-
-    fn acquire(&mut self, cx: &mut Cx<'_, Action>, request: Request, wish: Wish) {
-        if self.wishes.contains_key(&request) {
-            return self.count_stale();
-        }
-        let refused = |cx: &mut Cx<'_, Action>, why| answer(cx, request, Err(why));
-        if self.stopping {
-            return refused(cx, NotAcquired::Shutdown);
-        }
-        let best = self.table.of_remote(wish.remote).iter().filter_map(|conn| {
-            let slot = self.table.slot(*conn)?;
-            Some((offer(self.table.at(slot)?.1), *conn, slot))
-        });
-        match best.min() {
-            None if wish.via == Via::Inbound => refused(cx, NotAcquired::NotFound),
-            None => self.dial(cx, request, wish),
-            Some((Offer::Exists, ..)) => refused(cx, NotAcquired::Exists),
-            Some((Offer::Releasing, ..)) => refused(cx, NotAcquired::Releasing),
-            Some((Offer::Forbidden, ..)) => refused(cx, NotAcquired::Forbidden),
-            Some((Offer::Reuse, _, slot)) => self.reuse(cx, request, slot),
-            Some((Offer::Greeting | Offer::Over, conn, _)) => {
-                if self.queue.len() >= self.config.waiting_max {
-                    return refused(cx, NotAcquired::Full);
-                }
-                self.queue.insert((conn, request));
-                self.wishes.insert(request, Wish { conn, ..wish });
-            }
-        }
-    }
-
-    fn reuse(&mut self, cx: &mut Cx<'_, Action>, request: Request, slot: SlotIndex) {
-        let (Some((conn, _)), Some(open)) = (self.table.at(slot), self.open(slot)) else {
-            return;
-        };
-        self.change_open(cx, slot, |open| open.local = LocalUse::InUse);
-        let outcome = Ok(Acquired {
-            conn,
-            agreed: open.agreed,
-            reused: true,
-        });
-        answer(cx, request, outcome);
-    }
-
-    fn dial(&mut self, cx: &mut Cx<'_, Action>, request: Request, wish: Wish) {
-        self.make_room(cx);
-        let remote = wish.remote;
-        let mode = wish.mode.min(self.config.mode);
-        let conn = self.serials.take();
-        let entry = Entry {
-            remote,
-            local: None,
-            provenance: Provenance::Outbound,
-            phase: Phase::Dialling { request, mode },
-            since: cx.now,
-            timer: Link::default(),
-            maturity: Link::default(),
-            bucket: 0,
-            mature: None,
-        };
-        let Some(slot) = self.table.insert(conn, entry, true) else {
-            return answer(cx, request, Err(NotAcquired::Full));
-        };
-        let owner = true;
-        self.wishes.insert(
-            request,
-            Wish {
-                conn,
-                owner,
-                ..wish
-            },
-        );
-        self.traced(cx, slot, State::Unknown, None);
-        let bind = (mode == Mode::InitiatorAndResponder)
-            .then(|| self.listening_like(remote))
-            .flatten();
-        cx.act(Action::Dial { conn, remote, bind });
-    }
-
-    /// Where we listen in the family of an address.
-    fn listening_like(&self, remote: SocketAddr) -> Option<SocketAddr> {
-        let mut locals = self.doors.values().map(|door| door.local);
-        locals.find(|local| local.is_ipv4() == remote.is_ipv4())
-    }
-
-    fn cancel(&mut self, cx: &mut Cx<'_, Action>, request: Request) {
-        let Some(wish) = self.wishes.get(&request).copied() else {
-            return self.count_stale();
-        };
-        if !wish.owner {
-            self.wishes.remove(&request);
-            self.queue.remove(&(wish.conn, request));
-            return answer(cx, request, Err(NotAcquired::Cancelled));
-        }
-        if let Some(slot) = self.table.slot(wish.conn) {
-            self.close(cx, slot, Fault::Cancelled);
-        }
-    }
-
-    // Sockets.
-
     fn connected(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, local: SocketAddr) {
         let Some(slot) = self.table.slot(conn) else {
             return self.count_stale();
@@ -377,19 +260,6 @@ impl Manager {
         }
     }
 
-    /// The first request that waits for a connection is taken from the queue.
-    fn pop_waiter(&mut self, conn: Serial) -> Option<Request> {
-        let (request, _) = self.pop_wish(conn)?;
-        Some(request)
-    }
-
-    fn pop_wish(&mut self, conn: Serial) -> Option<(Request, Wish)> {
-        let range = (conn, Request(0))..=(conn, Request(u64::MAX));
-        let &(_, request) = self.queue.range(range).next()?;
-        self.queue.remove(&(conn, request));
-        Some((request, self.wishes.remove(&request)?))
-    }
-
     fn lingering(&mut self, cx: &mut Cx<'_, Action>, conn: Serial) {
         let Some(slot) = self.table.slot(conn) else {
             return self.count_stale();
@@ -409,105 +279,6 @@ impl Manager {
         self.change(cx, slot, |entry| entry.phase = Phase::Lingering);
         self.table.start(slot, Line::Lingering, cx.now);
         self.bound_remembered(cx);
-    }
-
-    // Ends.
-
-    /// Closes a connection, or dial, and forgets it.
-    pub(super) fn close(&mut self, cx: &mut Cx<'_, Action>, slot: SlotIndex, fault: Fault) {
-        if let Some((conn, entry)) = self.table.at(slot) {
-            if !matches!(entry.phase, Phase::Quarantined { .. }) {
-                cx.act(Action::Close { conn, fault });
-            }
-            self.gone(cx, slot, fault);
-        }
-    }
-
-    /// Closes a connection that both have done with, and remembers it.
-    pub(super) fn quarantine(&mut self, cx: &mut Cx<'_, Action>, slot: SlotIndex, fault: Fault) {
-        let Some((conn, entry)) = self.table.at(slot) else {
-            return;
-        };
-        let held = entry.is_held();
-        cx.act(Action::Close { conn, fault });
-        self.table.unripe(slot);
-        self.change(cx, slot, |entry| entry.phase = Phase::Quarantined { held });
-        let at = cx.now.after(self.config.time_wait);
-        self.table.start(slot, Line::Quarantine, at);
-        self.bound_remembered(cx);
-    }
-
-    /// No more are remembered, or linger, than there may be.
-    fn bound_remembered(&mut self, cx: &mut Cx<'_, Action>) {
-        let max = self.config.quarantined_max.min(self.config.entries_max / 2);
-        for line in [Line::Lingering, Line::Quarantine] {
-            if self.table.on_line(line) > max
-                && let Some((slot, _)) = self.table.first(line)
-            {
-                self.close(cx, slot, Fault::Closed);
-            }
-        }
-    }
-
-    /// When the table is full, the oldest that is only remembered, or lingers, gives way.
-    pub(super) fn make_room(&mut self, cx: &mut Cx<'_, Action>) {
-        for line in [Line::Quarantine, Line::Lingering] {
-            if self.table.is_full()
-                && let Some((slot, _)) = self.table.first(line)
-            {
-                self.close(cx, slot, Fault::Limit);
-            }
-        }
-    }
-
-    /// An entry leaves the table: whoever waits for it or holds it is told.
-    pub(super) fn gone(&mut self, cx: &mut Cx<'_, Action>, slot: SlotIndex, fault: Fault) {
-        let Some((conn, entry)) = self.table.remove(slot) else {
-            return;
-        };
-        if self.config.trace {
-            trace_heat(cx, conn, entry.heat(), None);
-            for (from, to) in [
-                (entry.state(), State::Terminated),
-                (State::Terminated, State::Unknown),
-            ] {
-                cx.act(Action::Trace(Trace::Transition { conn, from, to }));
-            }
-        }
-        match entry.phase {
-            Phase::Dialling { request, .. }
-            | Phase::Greeting {
-                role: Role::Initiator,
-                request,
-            } => {
-                self.wishes.remove(&request);
-                answer(cx, request, Err(self.why(fault, &entry)));
-            }
-            _ => {}
-        }
-        if entry.is_held() {
-            let remote = entry.remote;
-            cx.act(Action::Demoted { conn, remote });
-        }
-        let again = entry.phase.is_over() || fault == Fault::Replaced;
-        while let Some((request, wish)) = self.pop_wish(conn) {
-            if again {
-                self.acquire(cx, request, wish);
-            } else {
-                answer(cx, request, Err(self.why(fault, &entry)));
-            }
-        }
-    }
-
-    /// What a request is told when its connection ends before its use.
-    fn why(&self, fault: Fault, entry: &Entry) -> NotAcquired {
-        match (fault, entry.phase) {
-            _ if self.stopping => NotAcquired::Shutdown,
-            (Fault::Cancelled, _) => NotAcquired::Cancelled,
-            (Fault::Taken, _) => NotAcquired::Exists,
-            (Fault::Lost(cause), Phase::Dialling { .. }) => NotAcquired::Connect(cause),
-            _ => NotAcquired::Ended(fault),
-        }
     }
 
     fn shutdown(&mut self, cx: &mut Cx<'_, Action>) {
@@ -570,34 +341,13 @@ impl Manager {
     }
 }
 
-/// How an entry serves a request.
-fn offer(entry: &Entry) -> Offer {
-    match &entry.phase {
-        Phase::Dialling { .. }
-        | Phase::Greeting {
-            role: Role::Initiator,
-            ..
-        } => Offer::Exists,
-        Phase::Greeting {
-            role: Role::Responder,
-            ..
-        } => Offer::Greeting,
-        Phase::Open(open) => match open.local {
-            LocalUse::InUse => Offer::Exists,
-            LocalUse::None => Offer::Reuse,
-            LocalUse::Linger => Offer::Releasing,
-            LocalUse::Never => Offer::Forbidden,
-        },
-        Phase::Lingering | Phase::Quarantined { .. } => Offer::Over,
-    }
-}
-
-fn answer(cx: &mut Cx<'_, Action>, request: Request, outcome: Result<Acquired, NotAcquired>) {
-    cx.act(Action::Acquired { request, outcome });
-}
-
 /// Tells a change of a peer's use: to and from hot by way of warm.
-fn trace_heat(cx: &mut Cx<'_, Action>, conn: Serial, from: Option<Heat>, to: Option<Heat>) {
+pub(super) fn trace_heat(
+    cx: &mut Cx<'_, Action>,
+    conn: Serial,
+    from: Option<Heat>,
+    to: Option<Heat>,
+) {
     use Heat::{Cold, Hot, Idle, Warm};
     let mut tell = |from, to| {
         if from != to {

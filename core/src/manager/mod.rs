@@ -69,10 +69,12 @@
 mod accept;
 mod check;
 mod config;
+mod ends;
 mod entry;
 mod event;
 mod explain;
 mod machine;
+mod requests;
 mod state;
 mod table;
 mod uses;
