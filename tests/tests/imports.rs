@@ -1,5 +1,5 @@
 //! The direction of imports inside the core:
-//! `base ← wire ← mux ← proto ← conn ← node`, and `chain` knows `base`, `wire` and `proto` only.
+//! `base ← wire ← mux ← proto ← conn ← manager ← peer_actions ← node`, and `chain` knows `base`, `wire` and `proto` only.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,21 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("proto", &["base", "wire", "mux"]),
     ("chain", &["base", "wire", "proto"]),
     ("conn", &["base", "wire", "mux", "proto", "chain"]),
-    ("node", &["base", "wire", "mux", "proto", "chain", "conn"]),
+    ("manager", &["base", "proto", "conn"]),
+    ("peer_actions", &["base", "proto", "conn", "manager"]),
+    (
+        "node",
+        &[
+            "base",
+            "wire",
+            "mux",
+            "proto",
+            "chain",
+            "conn",
+            "manager",
+            "peer_actions",
+        ],
+    ),
     (
         "tape",
         &["base", "wire", "mux", "proto", "chain", "conn", "node"],

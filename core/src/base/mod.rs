@@ -2,7 +2,7 @@
 //! protocol tables and the few chain words that all layers share.
 //!
 //! Nothing here knows a protocol. The direction of imports is
-//! `base ← wire ← mux ← proto ← conn ← node`.
+//! `base ← wire ← mux ← proto ← conn ← manager ← peer_actions ← node`.
 
 mod bounded;
 mod chain;

@@ -64,6 +64,8 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 //!
+//! Where this differs from the reference, and why: `docs/connections.md`.
+//!
 //! src: Ouroboros network specification, "Connection Manager" and "Server and Inbound Governor"
 
 mod accept;
