@@ -77,11 +77,12 @@
 //! | [`proto`] | what may be said when: each mini-protocol a constant table and two halves |
 //! | [`conn`] | one connection: handshake, multiplexer, halves; facts up, orders down |
 //! | [`manager`] | whom to accept, which connection serves which use, when it ends |
+//! | [`peer_actions`] | how a peer becomes warm, hot, warm and cold again |
 //! | [`chain`] | which chain is ours, which bodies to fetch from whom, what to serve |
 //! | [`node`] | whom to dial, accept, follow and drop |
 //! | `tape` | (feature `tape`) recording a run and replaying it |
 //!
-//! Imports go one way: `base ← wire ← mux ← proto ← conn ← node`; `chain` knows `base`, messages
+//! Imports go one way: `base ← wire ← mux ← proto ← conn ← manager ← peer_actions ← node`; `chain` knows `base`, messages
 //! and ids only.
 //!
 //! # Features
@@ -114,6 +115,7 @@ pub mod conn;
 pub mod manager;
 pub mod mux;
 pub mod node;
+pub mod peer_actions;
 pub mod proto;
 #[cfg(feature = "tape")]
 pub mod tape;

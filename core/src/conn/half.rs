@@ -9,8 +9,9 @@ use crate::{
     base::{Cx, Instant, ProtocolId, Role, Scratch, Serial, Violated},
     mux::HalfId,
     proto::{
-        Action, Event, Half, block_fetch, chain_sync, keep_alive, peer_sharing, tip_sample,
-        tx_submission,
+        Action, Event, Half, block_fetch, chain_sync,
+        handshake::{Agreed, is_ours},
+        keep_alive, peer_sharing, tip_sample, tx_submission,
     },
 };
 
@@ -294,4 +295,19 @@ pub const fn temperature(protocol: ProtocolId) -> Temperature {
         ProtocolId::TIP_SAMPLE | ProtocolId::RAIN_LINK => Temperature::Warm,
         _ => Temperature::Hot,
     }
+}
+
+/// The mini-protocols that run on a connection with this agreement: peer-sharing only when both
+/// share, tip-sample only on our own versions.
+pub fn protocols(agreed: &Agreed) -> impl Iterator<Item = ProtocolId> + use<> {
+    [
+        (ProtocolId::CHAIN_SYNC, true),
+        (ProtocolId::BLOCK_FETCH, true),
+        (ProtocolId::TX_SUBMISSION, true),
+        (ProtocolId::KEEP_ALIVE, true),
+        (ProtocolId::PEER_SHARING, agreed.data.peer_sharing),
+        (ProtocolId::TIP_SAMPLE, is_ours(agreed.version)),
+    ]
+    .into_iter()
+    .filter_map(|(protocol, runs)| runs.then_some(protocol))
 }

@@ -17,7 +17,7 @@ pub use config::Config;
 pub use connection::{Action, Connection, Event, Profile};
 pub use fact::Fact;
 pub use fault::{Cause, Fault};
-pub use half::temperature;
+pub use half::{protocols, temperature};
 pub use order::{Order, Temperature};
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use super::{
     half::{self, AnyHalf},
 };
 use crate::{
-    base::{Cx, Instant, Machine, ProtocolId, Role, Scratch, Serial, Violated, soonest, violated},
+    base::{Cx, Instant, Machine, Role, Scratch, Serial, Violated, soonest, violated},
     mux::{self, HalfId, Mux},
     proto::{
         self,
-        handshake::{self, Agreed, Mode, is_ours},
+        handshake::{self, Agreed, Mode},
     },
     wire::{Batch, reassembly::Reassembly},
 };
@@ -197,16 +197,9 @@ impl Connection {
         let responders =
             self.role == Role::Responder || (duplex && self.ours == Mode::InitiatorAndResponder);
         let mut mux = Mux::new(&self.config.mux);
-        for (protocol, wanted) in [
-            (ProtocolId::CHAIN_SYNC, true),
-            (ProtocolId::BLOCK_FETCH, true),
-            (ProtocolId::TX_SUBMISSION, true),
-            (ProtocolId::KEEP_ALIVE, true),
-            (ProtocolId::PEER_SHARING, agreed.data.peer_sharing),
-            (ProtocolId::TIP_SAMPLE, is_ours(agreed.version)),
-        ] {
+        for protocol in half::protocols(&agreed) {
             for (role, here) in [(Role::Initiator, initiators), (Role::Responder, responders)] {
-                if wanted && here {
+                if here {
                     let id = HalfId { protocol, role };
                     mux.register(id, mux::ingress_bytes_max(protocol).unwrap_or(0));
                     let bytes = Reassembly::default();
