@@ -217,6 +217,9 @@ impl<M: Subject> World<M> {
             Notice::Down { fault, .. } if fault.class() == Class::Adversarial => Some(*fault),
             _ => None,
         };
+        if let Some(watch) = &mut self.watch {
+            watch(self.now, at, host.life, &notice);
+        }
         host.note(self.now, notice);
         match blamed {
             Some(fault) if self.options.honest => Err(self.broken(at, Breach::Blamed(fault))),

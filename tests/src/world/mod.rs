@@ -19,6 +19,7 @@ mod attenuation;
 mod broken;
 mod carry;
 mod host;
+mod life;
 mod link;
 mod options;
 mod sockets;
@@ -35,7 +36,7 @@ use core::{fmt::Debug, net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use samanea_core::{
     base::{Choice, Instant, Machine, Serial, Tip},
-    node::{Action, Command, Event, Node},
+    node::{Action, Command, Event, Node, Notice},
 };
 
 pub use application::{Application, Registry};
@@ -61,6 +62,9 @@ impl<M: Machine<Event = Event, Action = Action> + Clone + PartialEq + Debug> Sub
 
 /// Makes the machine of a host, given its place and which of its lives begins.
 pub type Make<M> = Box<dyn Fn(usize, u32) -> Node<M>>;
+
+/// Is told every notice: when, of which host, in which of its lives.
+pub type Watch = Box<dyn FnMut(Instant, usize, u32, &Notice)>;
 
 /// What will happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +111,7 @@ pub struct World<M> {
     trace: Trace,
     steps: u64,
     out: Vec<Action>,
+    watch: Option<Watch>,
 }
 
 impl<M: Subject> World<M> {
@@ -141,6 +146,7 @@ impl<M: Subject> World<M> {
             trace: Trace::default(),
             steps: 0,
             out: Vec::new(),
+            watch: None,
         }
     }
 
@@ -191,116 +197,6 @@ impl<M: Subject> World<M> {
     /// The blocks that were ever made here.
     pub const fn registry(&self) -> &Registry {
         &self.registry
-    }
-
-    /// Starts a host, or starts it anew; it has what its application kept.
-    pub fn start(&mut self, at: usize) -> Result<(), Broken> {
-        self.stop(at);
-        let Some(host) = self.hosts.get_mut(at) else {
-            return Ok(());
-        };
-        host.node = Some((self.make)(at, host.life));
-        host.application.tip = Tip::ORIGIN;
-        let back = core::mem::take(&mut host.silent);
-        let listens = host.listens;
-        let mut listening = Vec::new();
-        for listener in &mut host.listeners {
-            listener.closed = !listens;
-            listening.extend(listens.then_some(Event::Listening {
-                listener: listener.id,
-                local: listener.local,
-            }));
-        }
-        let peers: Vec<_> = host.peers.iter().copied().collect();
-        if back {
-            // What is sent to its earlier lives is answered again.
-            let party = |end: &link::Endpoint| matches!(end.party, Party::Host { at: own, .. } if own == at);
-            for link in self.links.values_mut() {
-                if link.ends.iter().any(party) {
-                    link.lanes.iter_mut().for_each(|lane| lane.hole = false);
-                }
-            }
-        }
-        for event in listening {
-            self.feed(at, &event)?;
-        }
-        for peer in peers {
-            self.plan(
-                Duration::ZERO,
-                at,
-                Due::Feed(Event::Command(Command::AddPeer(peer))),
-            );
-        }
-        Ok(())
-    }
-
-    /// Whether a host listens from its next start on.
-    pub fn set_listens(&mut self, at: usize, listens: bool) {
-        if let Some(host) = self.hosts.get_mut(at) {
-            host.listens = listens;
-        }
-    }
-
-    /// What the next connections of a host suffer, those that it dials and those to it.
-    pub fn attenuate(&mut self, at: usize, script: impl IntoIterator<Item = Attenuation>) {
-        if let Some(host) = self.hosts.get_mut(at) {
-            host.script.extend(script);
-        }
-    }
-
-    /// Simultaneous opens so far.
-    pub const fn met(&self) -> u64 {
-        self.met
-    }
-
-    /// Stops a host at once: its sockets are reset, what its machine knew is lost.
-    pub fn stop(&mut self, at: usize) {
-        for (link, side) in self.halt(at) {
-            let open = self.links.get(&link).is_some_and(|l| l.ends[side].open);
-            if open {
-                self.drop_end(link, side, true);
-            }
-        }
-    }
-
-    /// The power of a host goes off: nobody is told, and what is sent to it vanishes until it is
-    /// started again.
-    pub fn power_off(&mut self, at: usize) {
-        for (link, side) in self.halt(at) {
-            if let Some(link) = self.links.get_mut(&link) {
-                link.lanes.iter_mut().for_each(|lane| lane.hole = true);
-            }
-            self.drop_end(link, side, true);
-        }
-        if let Some(host) = self.hosts.get_mut(at) {
-            host.silent = true;
-        }
-    }
-
-    /// Ends a life; the sockets that it held, in the order of links.
-    fn halt(&mut self, at: usize) -> Vec<(LinkId, Side)> {
-        let Some(host) = self.hosts.get_mut(at) else {
-            return Vec::new();
-        };
-        host.node = None;
-        host.life = host.life.saturating_add(1);
-        host.wake = None;
-        host.turn_due = false;
-        host.used.clear();
-        host.sockets.clear();
-        for listener in &mut host.listeners {
-            listener.armed = false;
-            listener.closed = true;
-            listener.backlog.clear();
-            listener.offered.clear();
-        }
-        let owned = |party| matches!(party, Party::Host { at: own, .. } if own == at);
-        self.links
-            .iter()
-            .flat_map(|(id, link)| (0..2).map(move |side| (*id, side, &link.ends[side])))
-            .filter(|(_, _, end)| owned(end.party))
-            .map(|(id, side, _)| (id, side))
-            .collect()
     }
 
     /// An order of the application, at once.
