@@ -171,7 +171,7 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
     }
 
     /// Feeds the last event of a connection (closed, or never opened) and a turn. What the node
-    /// had asked to write before is still written.
+    /// had asked to write before and the kernel has not taken is still written.
     pub fn feed_last(&self, line: &Line<S>, event: Event, todo: &mut Todo<S>) {
         let mut state = self.begin();
         if state.stopped || line.is_gone() {

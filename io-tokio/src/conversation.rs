@@ -17,7 +17,7 @@ use samanea_core::{
 };
 use samanea_std::{Ending, Line, Outgoing, errors, hub::Todo, socket};
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWrite},
     net::TcpStream,
     sync::Notify,
 };
@@ -33,11 +33,14 @@ pub(crate) async fn converse<M>(
     M: Machine<Event = Event, Action = Action> + Send + 'static,
 {
     let mut queue = Outgoing::default();
+    let mut is_answer = false;
     loop {
         let wish = line.take(&mut queue);
         match wish.ending {
             None => {}
-            Some(Ending::Reset) => return socket::reset_on_close(&stream),
+            // Dropped, and so reset: also to answer a peer that has ended in order.
+            Some(Ending::Reset) => return,
+            Some(Ending::Flush) if is_answer && queue.is_empty() => return,
             // Boxed, so that only those who end pay for it.
             Some(Ending::Flush) => return Box::pin(flush(&driver, &line, stream, queue)).await,
         }
@@ -47,6 +50,7 @@ pub(crate) async fn converse<M>(
             0
         };
         let done = exchange(&mut stream, &mut queue, read_bytes, &line.seat).await;
+        is_answer = done.ended == Some(Cause::Eof);
         tell(&driver, &line, &stream, &mut queue, done);
     }
 }
@@ -219,7 +223,7 @@ async fn flush<M>(
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
         }
-        stream.shutdown().await?;
+        socket::close_in_order(&stream)?;
         let mut sink = [0; 256];
         while stream.read(&mut sink).await? > 0 {}
         Ok::<(), io::Error>(())

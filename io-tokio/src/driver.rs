@@ -269,7 +269,7 @@ where
         match accepted {
             Ok((local, stream, remote)) => match driver.hub.offer(id, local, remote, &mut todo) {
                 Some(line) => driver.spawn(converse(Arc::clone(&driver), line, stream)),
-                None => socket::reset_on_close(&stream),
+                None => drop(stream), // And so reset.
             },
             Err(error) => {
                 let failed = errors::accept_failed(id, &error);

@@ -101,9 +101,13 @@ cases! {
     bytes_that_many_threads_ask_for_arrive_in_order: "bytes that many threads ask for arrive in order";
     a_refused_dial_is_a_failed_connection: "a refused dial is a failed connection";
     a_dial_leaves_from_the_address_to_bind: "a dial leaves from the address to bind";
+    a_dial_beside_its_own_connection_is_an_address_in_use: "a dial beside its own connection is an address in use";
+    dials_that_cross_connect_both_nodes: "dials that cross connect both nodes";
     a_dial_that_is_given_up_tells_nothing: "a dial that is given up tells nothing";
     a_reset_by_the_peer_is_told: "a reset by the peer is told";
     an_end_by_the_peer_is_told_after_its_last_bytes: "an end by the peer is told after its last bytes";
+    an_end_by_the_peer_is_answered_by_a_reset: "an end by the peer is answered by a reset";
+    an_end_by_the_peer_leaves_what_was_asked_for_to_be_written: "an end by the peer leaves what was asked for to be written";
     a_reset_by_the_node_reaches_the_peer: "a reset by the node reaches the peer";
     an_orderly_close_writes_what_is_queued_first: "an orderly close writes what is queued first";
     an_orderly_close_waits_no_longer_than_its_time: "an orderly close waits no longer than its time";

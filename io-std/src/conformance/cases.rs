@@ -31,11 +31,24 @@ pub const CASES: &[(&str, Case)] = &[
     ("bytes that many threads ask for arrive in order", crowd),
     ("a refused dial is a failed connection", refused),
     ("a dial leaves from the address to bind", bound),
+    (
+        "a dial beside its own connection is an address in use",
+        beside,
+    ),
+    ("dials that cross connect both nodes", crossed),
     ("a dial that is given up tells nothing", given_up),
     ("a reset by the peer is told", reset_by_peer),
     (
         "an end by the peer is told after its last bytes",
         ended_by_peer,
+    ),
+    (
+        "an end by the peer is answered by a reset",
+        answered_by_reset,
+    ),
+    (
+        "an end by the peer leaves what was asked for to be written",
+        answered_in_order,
     ),
     ("a reset by the node reaches the peer", reset_by_node),
     ("an orderly close writes what is queued first", orderly),
@@ -338,25 +351,80 @@ fn bound(driver: &dyn Driver) {
             ..Plan::default()
         },
     );
-    // The second node binds the address on which it listens.
+    let client = bound_stage(driver, Plan::default(), listening());
+    client.dial(server.addr());
+    server.wait_for(&Seen::Offered(client.addr()));
+    client.wait_for(&Seen::Connected(client.addr()));
+    server.end();
+    client.end();
+}
+
+/// A node that binds the address on which it listens.
+fn bound_stage(driver: &dyn Driver, plan: Plan, options: Options) -> Stage {
     let free = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
     let options = Options {
         listen: vec![free],
-        ..Options::default()
+        ..options
     };
     let plan = Plan {
         bind: Some(free),
+        ..plan
+    };
+    Stage::with(driver, plan, Arc::new(NoApplication), options)
+}
+
+fn beside(driver: &dyn Driver) {
+    let plan = Plan {
+        accepts: 1,
+        sends: 1,
+        wants: 1,
         ..Plan::default()
     };
-    let client = Stage::with(driver, plan, Arc::new(NoApplication), options);
-    client.dial(server.addr());
-    server.wait_for(&Seen::Offered(free));
-    client.wait_for(&Seen::Connected(free));
-    server.end();
-    client.end();
+    let one = bound_stage(driver, plan, listening());
+    let other = bound_stage(driver, plan, listening());
+    one.dial(other.addr());
+    one.wait_for(&Seen::Complete);
+    other.wait_for(&Seen::Complete);
+    for (from, to) in [(&one, &other), (&other, &one)] {
+        from.dial(to.addr());
+        from.wait_for(&Seen::ConnectFailed(Cause::AddressInUse));
+    }
+    one.end();
+    other.end();
+}
+
+/// The first segment of one dial is dropped, because the other's queue is full.
+fn crossed(driver: &dyn Driver) {
+    // What a queue holds, and what happens when it is full, differs elsewhere.
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let plan = Plan {
+        sends: 1,
+        wants: 1,
+        ..Plan::default()
+    };
+    let full = Options {
+        backlog: 0,
+        ..listening()
+    };
+    let one = bound_stage(driver, plan, listening());
+    let other = bound_stage(driver, plan, full);
+    let _in_queue = other.raw();
+    one.dial(other.addr());
+    while !is_dialling(one.addr(), other.addr()) {
+        std::thread::yield_now();
+    }
+    other.dial(one.addr());
+    for node in [one, other] {
+        node.wait_for(&Seen::Connected(node.addr()));
+        node.wait_for(&Seen::Complete);
+        assert_eq!(node.read(|script| script.offered), 0);
+        node.end();
+    }
 }
 
 fn given_up(driver: &dyn Driver) {
@@ -407,6 +475,59 @@ fn ended_by_peer(driver: &dyn Driver) {
     drop(raw);
     server.wait_for(&Seen::Complete);
     assert_eq!(server.next(), Seen::Closed(Cause::Eof));
+    server.end();
+}
+
+/// Whether the kernel has a connection in the state `SYN_SENT` between these.
+fn is_dialling(from: SocketAddr, to: SocketAddr) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    let [from, to] = [from, to].map(|addr| format!(":{:04X}", addr.port()));
+    table.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words[..], [_, near, far, "02", ..] if near.ends_with(&from) && far.ends_with(&to))
+    })
+}
+
+fn answered_by_reset(driver: &dyn Driver) {
+    let server = Stage::new(
+        driver,
+        Plan {
+            accepts: 1,
+            echoes: true,
+            ..Plan::default()
+        },
+    );
+    let mut raw = server.raw();
+    raw.write_all(&expected(10)).unwrap();
+    raw.read_exact(&mut [0; 10]).unwrap();
+    socket::close_in_order(&raw).unwrap();
+    let error = raw.read(&mut [0; 16]).expect_err("no orderly end");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    server.wait_for(&Seen::Closed(Cause::Eof));
+    server.end();
+}
+
+fn answered_in_order(driver: &dyn Driver) {
+    const ALL: u64 = 40 << 20;
+    let options = Options {
+        close_timeout: PATIENCE,
+        ..listening()
+    };
+    let plan = Plan {
+        accepts: 1,
+        sends: ALL,
+        // More than the kernel takes.
+        window_bytes: ALL,
+        ..Plan::default()
+    };
+    let server = Stage::with(driver, plan, Arc::new(NoApplication), options);
+    let mut raw = server.raw();
+    server.wait_for(&Seen::Full);
+    socket::close_in_order(&raw).unwrap();
+    server.wait_for(&Seen::Closed(Cause::Eof));
+    let mut all = Vec::new();
+    raw.read_to_end(&mut all).expect("an orderly end");
+    assert!(all == expected(ALL), "all bytes in order");
     server.end();
 }
 

@@ -282,7 +282,7 @@ where
                     let todo = &mut self.shift.todo;
                     match driver.hub.offer(listener, local, remote, todo) {
                         Some(line) => driver.open(&line, socket, &mut self.shift),
-                        None => socket::reset_on_close(&socket),
+                        None => drop(socket), // And so reset.
                     }
                 }
                 Err(error) => self.fail_accept(at, listener, &error),

@@ -34,7 +34,10 @@ where
                 break Cause::Eof; // Told to nobody.
             }
             match receive(driver, line, socket) {
-                Ok(None) => break line.broken().unwrap_or(Cause::Eof),
+                Ok(None) => {
+                    line.ended();
+                    break line.broken().unwrap_or(Cause::Eof);
+                }
                 Ok(Some(bytes)) => {
                     let events = [Event::Received { conn, bytes }, Event::Turn];
                     // When the node has closed it the bytes are dropped.

@@ -23,6 +23,9 @@ pub(super) struct Seat {
     pub(super) socket: OnceLock<Socket>,
     /// The thread that reads, from the moment it runs.
     reader: OnceLock<Thread>,
+    /// Whether the peer has ended in order: when nothing is to be written any more it is answered
+    /// by a reset.
+    is_ended: AtomicBool,
     /// Whether that thread has come to its end.
     is_read_out: AtomicBool,
     /// Something may be in the outbox that no writer has seen.
@@ -103,15 +106,15 @@ impl Line<Seat> {
             }
             None | Some(Ending::Flush) => {}
         }
+        let mut wrote = 0;
         if pace == Pace::Write && self.broken().is_none() {
-            match write_all(socket, &mut writer.queue) {
-                (wrote, Ok(())) => pumped.wrote += wrote,
-                (wrote, Err(error)) => {
-                    pumped.wrote += wrote;
-                    self.seat.broken.get_or_init(|| errors::cause(&error));
-                    // The reader takes what the peer said before, then finds this end.
-                    self.interrupt(socket);
-                }
+            let result;
+            (wrote, result) = write_all(socket, &mut writer.queue);
+            pumped.wrote += wrote;
+            if let Err(error) = result {
+                self.seat.broken.get_or_init(|| errors::cause(&error));
+                // The reader takes what the peer said before, then finds this end.
+                self.interrupt(socket);
             }
         }
         if self.broken().is_some() {
@@ -120,8 +123,11 @@ impl Line<Seat> {
         let is_flushing = wish.ending == Some(Ending::Flush);
         if is_flushing && writer.queue.is_empty() && !writer.is_shut {
             writer.is_shut = true;
-            // Fails when the peer is gone, which the reader learns.
-            let _ = socket.shutdown(Shutdown::Write);
+            let is_answer = self.seat.is_ended.load(Ordering::SeqCst) && wrote == 0;
+            if !is_answer {
+                // Fails when the peer is gone, which the reader learns.
+                let _ = socket::close_in_order(socket);
+            }
         }
         let has_more = !writer.queue.is_empty() || is_flushing;
         if has_more && !writer.is_with_porter {
@@ -184,6 +190,11 @@ impl Line<Seat> {
     /// Why writing failed, if it did.
     pub(super) fn broken(&self) -> Option<Cause> {
         self.seat.broken.get().copied()
+    }
+
+    /// For the reader, before it tells the node: the peer has ended.
+    pub(super) fn ended(&self) {
+        self.seat.is_ended.store(true, Ordering::SeqCst);
     }
 
     /// For the reader: nothing more will be read.
