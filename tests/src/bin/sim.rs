@@ -8,7 +8,13 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use samanea_sim::{corpus, engines, tables};
+use samanea_sim::{
+    corpus, engines,
+    oracle::Seen,
+    play,
+    scripts::{self, Script},
+    tables,
+};
 
 /// Deterministic worlds of Samanea nodes.
 #[derive(Debug, Parser)]
@@ -31,6 +37,13 @@ enum Command {
         /// Runs each seed a second time, with a snapshot after every step: the runs must be equal.
         #[arg(long)]
         twice: bool,
+    },
+    /// Plays one script a seed, even ones with faults, odd ones with small limits; exit code 1
+    /// when a rule of connections is broken, after the shortest script that still breaks one.
+    Scripts {
+        /// `7` or `A..B`, the end not included.
+        #[arg(long, value_parser = seeds, default_value = "0..100")]
+        seeds: Range<u64>,
     },
     /// Writes the hand-made inputs of the fuzz targets.
     Corpus {
@@ -56,6 +69,7 @@ fn main() -> ExitCode {
             hosts,
             twice,
         } => run(seeds, hosts, twice),
+        Command::Scripts { seeds } => play_scripts(seeds),
         Command::Corpus { into } => write_corpus(&into),
         Command::Tables { check, file } => write_tables(check, &file),
     };
@@ -105,6 +119,44 @@ fn run(seeds: Range<u64>, hosts: u32, twice: bool) -> Result<(), String> {
     } else {
         Err(format!("{broken} of {worlds} worlds broken"))
     }
+}
+
+fn play_scripts(seeds: Range<u64>) -> Result<(), String> {
+    let (mut played, mut steps, mut met, mut seen) = (0_u64, 0, 0, Seen::default());
+    for seed in seeds {
+        let script = play::script(seed);
+        match play::judge(&script, seed) {
+            Ok(run) => {
+                played += 1;
+                steps += run.steps;
+                met += run.met;
+                seen.add(&run.oracle.seen);
+            }
+            Err(text) => {
+                let fails = |script: &Script| play::judge(script, seed).is_err();
+                let (smallest, tries) = scripts::shortest(script, fails);
+                let why = play::judge(&smallest, seed).err().unwrap_or_default();
+                return Err(format!(
+                    "script {seed}: {text}\nafter {tries} tries: {why}\n{smallest:#?}"
+                ));
+            }
+        }
+    }
+    let line = format!("scripts: {played} played, {steps} steps, {met} dials met, {seen}");
+    say(&mut std::io::stdout(), &line);
+    for ((from, to), count) in &seen.transitions {
+        say(
+            &mut std::io::stdout(),
+            &format!("{count:>8}  {from:?} to {to:?}"),
+        );
+    }
+    for ((from, to), count) in &seen.remote {
+        say(
+            &mut std::io::stdout(),
+            &format!("{count:>8}  {from:?} to {to:?}"),
+        );
+    }
+    Ok(())
 }
 
 fn write_corpus(into: &Path) -> Result<(), String> {
