@@ -283,13 +283,14 @@ impl Manager {
 }
 
 impl Door {
-    /// What it does, and in how many microseconds it will do more.
-    pub(super) fn canonical(&self, now: Instant) -> (u8, u64) {
+    /// What it does, and in how many microseconds it will do more; at the hard limit, for how
+    /// many it has waited, no longer than matters.
+    pub(super) fn canonical(&self, now: Instant, limits: &Limits) -> (u8, u64) {
         let us = |span: core::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         match self.state {
             Turn::Asked => (0, 0),
             Turn::Delayed(until) => (1, us(until.since(now))),
-            Turn::Full(since) => (2, us(now.since(since))),
+            Turn::Full(since) => (2, us(now.since(since).min(limits.delay))),
         }
     }
 }

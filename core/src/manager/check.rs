@@ -344,7 +344,7 @@ impl Manager {
             doors: self
                 .doors
                 .values()
-                .map(|door| door.canonical(now))
+                .map(|door| door.canonical(now, &self.config.limits))
                 .collect(),
             wishes: self
                 .wishes
