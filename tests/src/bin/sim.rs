@@ -7,12 +7,14 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use samanea_core::proto::handshake::Mode;
 use samanea_sim::{
     corpus, engines,
-    oracle::Seen,
-    play,
-    scripts::{self, Script},
+    explore::{
+        Bound, explore,
+        managers::{Scope, Trouble},
+    },
     tables,
 };
 
@@ -38,13 +40,9 @@ enum Command {
         #[arg(long)]
         twice: bool,
     },
-    /// Plays one script a seed, even ones with faults, odd ones with small limits; exit code 1
-    /// when a rule of connections is broken, after the shortest script that still breaks one.
-    Scripts {
-        /// `7` or `A..B`, the end not included.
-        #[arg(long, value_parser = seeds, default_value = "0..100")]
-        seeds: Range<u64>,
-    },
+    /// Explores every order of events among the connection tables of a few nodes; exit code 1 when
+    /// a property does not hold.
+    Explore(Scoped),
     /// Writes the hand-made inputs of the fuzz targets.
     Corpus {
         /// Where the directories of the targets are.
@@ -62,6 +60,47 @@ enum Command {
     },
 }
 
+/// What `explore` explores.
+#[derive(Debug, Args)]
+struct Scoped {
+    /// Nodes.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=4))]
+    nodes: u8,
+    /// How many of them only dial.
+    #[arg(long, default_value_t = 0)]
+    leaves: u8,
+    /// States at most.
+    #[arg(long, default_value_t = 1_000_000)]
+    states: u32,
+    /// Acts from the beginning at most.
+    #[arg(long, default_value_t = u32::MAX)]
+    depth: u32,
+    /// The hard limit on inbound connections.
+    #[arg(long, default_value_t = 1)]
+    hard: u32,
+    /// The soft limit; as the hard one when left out.
+    #[arg(long)]
+    soft: Option<u32>,
+    /// Initiators that a user runs.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    initiators: u8,
+    /// Requests of one node for another at a time.
+    #[arg(long, default_value_t = 1)]
+    waiting: usize,
+    /// Connections that wait to be accepted by one node.
+    #[arg(long, default_value_t = 1)]
+    backlog: usize,
+    /// How many units an ended connection is remembered.
+    #[arg(long, default_value_t = 1)]
+    time_wait: u32,
+    /// Nodes never dial from a port of their own.
+    #[arg(long)]
+    duplex_only: bool,
+    /// What may go wrong: any of lost, failed, refused, aborted, cancelled, with commas between.
+    #[arg(long, value_delimiter = ',', value_parser = trouble)]
+    troubles: Vec<Trouble>,
+}
+
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run {
@@ -69,7 +108,7 @@ fn main() -> ExitCode {
             hosts,
             twice,
         } => run(seeds, hosts, twice),
-        Command::Scripts { seeds } => play_scripts(seeds),
+        Command::Explore(scoped) => explore_tables(&scoped),
         Command::Corpus { into } => write_corpus(&into),
         Command::Tables { check, file } => write_tables(check, &file),
     };
@@ -121,42 +160,36 @@ fn run(seeds: Range<u64>, hosts: u32, twice: bool) -> Result<(), String> {
     }
 }
 
-fn play_scripts(seeds: Range<u64>) -> Result<(), String> {
-    let (mut played, mut steps, mut met, mut seen) = (0_u64, 0, 0, Seen::default());
-    for seed in seeds {
-        let script = play::script(seed);
-        match play::judge(&script, seed) {
-            Ok(run) => {
-                played += 1;
-                steps += run.steps;
-                met += run.met;
-                seen.add(&run.oracle.seen);
-            }
-            Err(text) => {
-                let fails = |script: &Script| play::judge(script, seed).is_err();
-                let (smallest, tries) = scripts::shortest(script, fails);
-                let why = play::judge(&smallest, seed).err().unwrap_or_default();
-                return Err(format!(
-                    "script {seed}: {text}\nafter {tries} tries: {why}\n{smallest:#?}"
-                ));
-            }
-        }
+fn explore_tables(scoped: &Scoped) -> Result<(), String> {
+    let mut scope = Scope::full(scoped.nodes);
+    scope.leaves = scoped.leaves;
+    scope.hard = scoped.hard;
+    scope.soft = scoped.soft.unwrap_or(scoped.hard);
+    scope.initiators = scoped.initiators;
+    scope.waiting = scoped.waiting;
+    scope.backlog = scoped.backlog;
+    scope.time_wait = scoped.time_wait;
+    scope.troubles.clone_from(&scoped.troubles);
+    if scoped.duplex_only {
+        scope.wishes.retain(|wish| wish.mode != Mode::InitiatorOnly);
     }
-    let line = format!("scripts: {played} played, {steps} steps, {met} dials met, {seen}");
-    say(&mut std::io::stdout(), &line);
-    for ((from, to), count) in &seen.transitions {
-        say(
-            &mut std::io::stdout(),
-            &format!("{count:>8}  {from:?} to {to:?}"),
-        );
+    let bound = Bound {
+        states: scoped.states,
+        depth: scoped.depth,
+    };
+    let report = explore(&scope, bound);
+    say(&mut std::io::stdout(), &report.to_string());
+    if report.verdict.held() {
+        Ok(())
+    } else {
+        Err("a property does not hold".into())
     }
-    for ((from, to), count) in &seen.remote {
-        say(
-            &mut std::io::stdout(),
-            &format!("{count:>8}  {from:?} to {to:?}"),
-        );
-    }
-    Ok(())
+}
+
+fn trouble(text: &str) -> Result<Trouble, String> {
+    let mut all = Trouble::ALL.into_iter();
+    all.find(|trouble| trouble.name() == text)
+        .ok_or_else(|| "not one of lost, failed, refused, aborted, cancelled".into())
 }
 
 fn write_corpus(into: &Path) -> Result<(), String> {

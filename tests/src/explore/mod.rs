@@ -8,12 +8,13 @@
 //!
 //! Three kinds of property are judged:
 //! 1. *always*: [`Model::check`] holds after every transition, also one into a known state;
-//! 2. *sometimes*: every name of [`Model::MARKS`] is hit by some transition;
+//! 2. *sometimes*: every mark that the model [wants](Model::wanted) is hit by some transition;
 //! 3. *never stuck*: from every state a goal state stays reachable by helpful acts alone.
 //!
 //! Limits: [`Bound`] says how many states and how deep. The first violation of *always* is one of
 //! least depth, because states are taken in order of depth.
 
+pub mod managers;
 mod search;
 pub mod small;
 
@@ -31,7 +32,7 @@ pub trait Model {
     /// Something that can happen.
     type Act: Clone + Debug;
 
-    /// The names of what must be seen sometimes, at most 64.
+    /// The names of what can be seen sometimes, at most 128.
     const MARKS: &'static [&'static str];
 
     /// Where exploration begins.
@@ -54,9 +55,14 @@ pub trait Model {
     fn check(&self, state: &Self::State) -> Result<(), Violation>;
 
     /// Which of [`MARKS`](Self::MARKS) the way into `state` has hit, one bit each.
-    fn marks(&self, state: &Self::State) -> u64 {
+    fn marks(&self, state: &Self::State) -> u128 {
         let _ = state;
         0
+    }
+
+    /// Which of [`MARKS`](Self::MARKS) must be hit in this scope; all of them unless it says less.
+    fn wanted(&self) -> u128 {
+        u128::MAX
     }
 
     /// Whether `state` is one in which the model may rest.

@@ -111,7 +111,7 @@ impl<'a, M: Model> Search<'a, M> {
     fn judge(&mut self, state: &M::State) -> Result<(), Violation> {
         let hit = self.model.marks(state);
         for (n, count) in self.marks.iter_mut().enumerate() {
-            *count += hit >> n & 1;
+            *count += u64::from(hit >> n & 1 != 0);
         }
         self.model.check(state)
     }
@@ -179,8 +179,12 @@ impl<'a, M: Model> Search<'a, M> {
         if let Some(stuck) = self.stuck() {
             return Verdict::Stuck(self.trace(stuck));
         }
-        let hits = M::MARKS.iter().zip(&self.marks);
-        let unmarked: Vec<_> = hits.filter(|(_, n)| **n == 0).map(|(m, _)| *m).collect();
+        let wanted = self.model.wanted();
+        let hits = M::MARKS.iter().zip(&self.marks).enumerate();
+        let unmarked: Vec<_> = hits
+            .filter(|(n, (_, hits))| wanted >> n & 1 != 0 && **hits == 0)
+            .map(|(_, (mark, _))| *mark)
+            .collect();
         if unmarked.is_empty() {
             Verdict::Held
         } else {

@@ -67,8 +67,8 @@ impl Model for Peterson {
         Ok(())
     }
 
-    fn marks(&self, lock: &Lock) -> u64 {
-        u64::from(lock.at == [2, 3] || lock.at == [3, 2])
+    fn marks(&self, lock: &Lock) -> u128 {
+        u128::from(lock.at == [2, 3] || lock.at == [3, 2])
     }
 
     fn goal(&self, lock: &Lock) -> bool {
@@ -208,9 +208,9 @@ impl Model for TwoPhase {
         Ok(())
     }
 
-    fn marks(&self, at: &Transaction) -> u64 {
+    fn marks(&self, at: &Transaction) -> u128 {
         let all = |decision| at.managers.iter().all(|m| *m == decision);
-        u64::from(all(Decision::Committed)) | u64::from(all(Decision::Aborted)) << 1
+        u128::from(all(Decision::Committed)) | u128::from(all(Decision::Aborted)) << 1
     }
 
     fn goal(&self, at: &Transaction) -> bool {
@@ -290,7 +290,7 @@ impl Model for Ring {
         Ok(())
     }
 
-    fn marks(&self, [_, inside]: &[u8; 2]) -> u64 {
-        u64::from(*inside == 1 << (self.processes - 1))
+    fn marks(&self, [_, inside]: &[u8; 2]) -> u128 {
+        u128::from(*inside == 1 << (self.processes - 1))
     }
 }

@@ -1,0 +1,110 @@
+//! Small scopes of two nodes that are explored to the end, and what each must show.
+
+use samanea_core::manager::State;
+
+use super::{Mark, Scope, Trouble, Wish};
+
+impl Scope {
+    /// Two listening nodes that want each other both ways: dials that meet half-way or collide,
+    /// reuse, and a user that runs hot initiators too.
+    pub fn meeting() -> Self {
+        let mut scope = Self::full(2);
+        scope.wishes = vec![Wish::duplex(0, 1), Wish::duplex(1, 0)];
+        scope.initiators = 2;
+        scope.soft = 0;
+        scope.hard = 2;
+        scope.wanted = duplex_steps();
+        scope.wanted.extend([
+            Mark::SimultaneousOpen,
+            Mark::Collision,
+            Mark::Reuse,
+            Mark::Waited,
+            Mark::WaitedOut,
+            Mark::Returned,
+            Mark::Delayed,
+            Mark::Hot,
+            Mark::Matured,
+            Mark::JustInTime,
+        ]);
+        scope
+    }
+
+    /// One node dials from its listening address, the other from a port of its own, and there is
+    /// room for one inbound connection only.
+    pub fn crowding() -> Self {
+        let mut scope = Self::full(2);
+        scope.wishes = vec![Wish::duplex(0, 1), Wish::one_way(1, 0), Wish::inbound(1, 0)];
+        scope.wanted = one_way_steps();
+        scope.wanted.extend(duplex_steps());
+        scope.wanted.extend([
+            Mark::Reuse,
+            Mark::HardLimit,
+            Mark::Pruned,
+            Mark::PrunedItself,
+            Mark::Resumed,
+        ]);
+        scope
+    }
+
+    /// Two nodes that both dial from their listening addresses, on a network that fails in every
+    /// way.
+    pub fn failing() -> Self {
+        let mut scope = Self::full(2);
+        scope.wishes = vec![Wish::duplex(0, 1), Wish::inbound(1, 0)];
+        scope.waiting = 2;
+        scope.troubles = Trouble::ALL.to_vec();
+        scope.wanted = duplex_steps();
+        scope.wanted.extend([
+            Mark::Step(State::ReservedOutbound, State::Terminated),
+            Mark::Step(State::UnnegotiatedOutbound, State::Terminated),
+            Mark::Step(State::UnnegotiatedInbound, State::Terminating),
+            Mark::Replaced,
+            Mark::Returned,
+            Mark::Refused,
+            Mark::Reuse,
+            Mark::Waited,
+            Mark::WaitedOut,
+        ]);
+        scope
+    }
+
+    /// A node that only dials, and one that would use what it dials.
+    pub fn leaf() -> Self {
+        let mut scope = Self::full(2);
+        scope.leaves = 1;
+        scope.wishes = vec![Wish::duplex(1, 0), Wish::inbound(0, 1), Wish::duplex(0, 1)];
+        scope.troubles = Trouble::ALL.to_vec();
+        scope.backlog = 2;
+        scope.wanted = one_way_steps();
+        scope
+            .wanted
+            .extend([Mark::Refused, Mark::Replaced, Mark::Returned, Mark::Resumed]);
+        scope
+    }
+}
+
+/// The life of a duplex connection, both ends.
+fn duplex_steps() -> Vec<Mark> {
+    let steps = Mark::steps().filter(|mark| match mark {
+        Mark::Step(from, to) => {
+            let duplex = |state: State| !state.is_unidirectional() && state != State::Terminating;
+            let failed = *to == State::Terminated;
+            duplex(*from) && duplex(*to) && !failed
+        }
+        _ => false,
+    });
+    let mut steps: Vec<Mark> = steps.collect();
+    steps.push(Mark::Step(State::InboundIdleDup, State::Terminating));
+    steps.push(Mark::Step(State::OutboundIdleDup, State::Terminating));
+    steps
+}
+
+/// The life of a connection used one way, both ends.
+fn one_way_steps() -> Vec<Mark> {
+    let one_way = |state: State| state.is_unidirectional();
+    let steps = Mark::steps().filter(|mark| match mark {
+        Mark::Step(from, to) => one_way(*from) || one_way(*to),
+        _ => false,
+    });
+    steps.collect()
+}

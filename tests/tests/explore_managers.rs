@@ -1,0 +1,59 @@
+//! Tables of connections in every order of events, in scopes that are explored to the end.
+
+mod support {
+    pub(crate) mod checker;
+}
+
+use std::io::{self, Write};
+
+use samanea_sim::explore::{
+    Bound, Report, explore,
+    managers::{Act, Scope},
+};
+use support::checker::{Second, second};
+
+/// More than any scope has.
+const ALL: Bound = Bound::states(3_000_000);
+
+/// Every state once, by two explorers that must agree.
+fn whole(name: &str, scope: Scope) -> Report<Act> {
+    let report = explore(&scope, ALL);
+    let said = writeln!(
+        io::stderr(),
+        "explore: {} states, {} transitions, depth {} of {name}",
+        report.states,
+        report.transitions,
+        report.depth
+    );
+    assert!(said.is_ok());
+    assert!(report.verdict.held(), "{name}: {report}");
+    assert!(report.whole, "{name}: {report}");
+    assert_eq!(report.goals, 1, "{name}: one state has nothing in it");
+    let expected = Second {
+        states: u64::from(report.states),
+        generated: report.transitions + 1,
+        broken: false,
+    };
+    assert_eq!(second(scope, ALL.states), expected, "{name}");
+    report
+}
+
+#[test]
+fn two_nodes_that_want_each_other_hold_every_property() {
+    whole("two that meet", Scope::meeting());
+}
+
+#[test]
+fn two_nodes_with_room_for_one_connection_hold_every_property() {
+    whole("two that crowd", Scope::crowding());
+}
+
+#[test]
+fn two_nodes_on_a_failing_network_hold_every_property() {
+    whole("two that fail", Scope::failing());
+}
+
+#[test]
+fn a_node_that_only_dials_holds_every_property() {
+    whole("a leaf", Scope::leaf());
+}
