@@ -43,6 +43,7 @@ pub mod clock;
 #[cfg(feature = "_conformance")]
 #[doc(hidden)]
 pub mod conformance;
+pub mod descriptors;
 pub mod errors;
 pub mod hub;
 pub mod socket;

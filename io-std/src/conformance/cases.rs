@@ -89,8 +89,8 @@ const QUIET: Duration = Duration::from_millis(100);
 const TEN_MB: u64 = 10 << 20;
 
 /// A running node and what its machine sees.
-struct Stage {
-    node: Box<dyn Running>,
+pub(super) struct Stage {
+    pub(super) node: Box<dyn Running>,
     seen: Receiver<Seen>,
 }
 
@@ -99,7 +99,12 @@ impl Stage {
         Self::with(driver, plan, Arc::new(NoApplication), listening())
     }
 
-    fn with(driver: &dyn Driver, plan: Plan, app: Arc<dyn Application>, options: Options) -> Self {
+    pub(super) fn with(
+        driver: &dyn Driver,
+        plan: Plan,
+        app: Arc<dyn Application>,
+        options: Options,
+    ) -> Self {
         let (sender, seen) = channel();
         let node = Node::new(Script::new(plan, sender), 7);
         let node = driver.start(node, app, options).expect("the node starts");
@@ -111,7 +116,7 @@ impl Stage {
     }
 
     /// What it sees next.
-    fn next(&self) -> Seen {
+    pub(super) fn next(&self) -> Seen {
         self.seen.recv_timeout(PATIENCE).expect("something is seen")
     }
 
@@ -130,11 +135,11 @@ impl Stage {
         self.node.listening()[0]
     }
 
-    fn dial(&self, remote: SocketAddr) {
+    pub(super) fn dial(&self, remote: SocketAddr) {
         self.node.command(Command::AddPeer(remote));
     }
 
-    fn raw(&self) -> TcpStream {
+    pub(super) fn raw(&self) -> TcpStream {
         let stream = TcpStream::connect(self.addr()).expect("the node accepts");
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -148,7 +153,7 @@ impl Stage {
     }
 
     /// Ends it and looks for what must never be seen.
-    fn end(self) {
+    pub(super) fn end(self) {
         self.node.shutdown();
         assert!(self.node.wait(), "all of it ends");
         drop(self.node);
@@ -158,7 +163,7 @@ impl Stage {
     }
 }
 
-fn listening() -> Options {
+pub(super) fn listening() -> Options {
     Options {
         listen: vec![([127, 0, 0, 1], 0).into()],
         ..Options::default()

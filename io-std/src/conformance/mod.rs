@@ -5,6 +5,8 @@
 
 mod cases;
 mod script;
+#[cfg(unix)]
+mod shortage;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,6 +20,8 @@ use crate::{Application, Options};
 
 pub use cases::{CASES, run};
 pub use script::{Plan, Script, Seen, pattern};
+#[cfg(unix)]
+pub use shortage::without_descriptors;
 
 /// The longest that a case waits for anything; reached only when the case fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);

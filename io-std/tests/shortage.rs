@@ -1,0 +1,12 @@
+//! The driver in a process without descriptors: the only test here, as the limit is the process's.
+#![cfg(unix)]
+
+mod support;
+
+use samanea_std::conformance::without_descriptors;
+use support::Threads;
+
+#[test]
+fn without_descriptors_dials_and_accepts_fail_and_come_back() {
+    without_descriptors(&Threads);
+}
