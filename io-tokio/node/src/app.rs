@@ -40,6 +40,8 @@ pub struct Progress {
     pub lost: u64,
     /// Why the last of them did.
     pub last_fault: Option<String>,
+    /// Listening sockets that are lost.
+    pub listeners_lost: usize,
 }
 
 /// The application of one node.
@@ -175,7 +177,11 @@ impl Application for App {
                 debug!(?conn, block = tip.block_no, point = %tip.point, "peer's tip");
             }
             Notice::Chain(notice) => self.on_chain(now, notice),
-            Notice::ListenerLost(listener) => warn!(?listener, "no longer listening"),
+            Notice::ListenerLost(listener) => {
+                warn!(?listener, "no longer listening");
+                self.progress
+                    .send_modify(|progress| progress.listeners_lost += 1);
+            }
             other => debug!(?other, "notice"),
         }
     }

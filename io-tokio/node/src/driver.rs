@@ -65,6 +65,14 @@ impl Handle {
         }
     }
 
+    /// Looks at the node, which waits meanwhile: be quick.
+    pub fn with<R>(&self, look: impl FnOnce(&Node<Engine>) -> R) -> R {
+        match self {
+            Self::Tokio(handle) => handle.with(look),
+            Self::Std(handle) => handle.with(look),
+        }
+    }
+
     /// Ends everything in order and waits until nothing is left.
     pub async fn stop(self) {
         match self {

@@ -2,7 +2,12 @@
 
 mod support;
 
-use std::{fs, io::Write, net::TcpStream};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    process::{Command, Stdio},
+};
 
 use samanea::generate::Recipe;
 use support::{Node, output, write_chunk};
@@ -35,6 +40,38 @@ fn a_chain_travels_over_nodes_that_run_by_themselves() {
     for (node, signal) in [(relay, "-TERM"), (source, "-INT"), (leaf, "-TERM")] {
         assert_eq!(node.stop(signal), 0);
     }
+}
+
+#[test]
+fn a_node_tells_about_its_connections_when_asked() {
+    for driver in ["tokio", "std"] {
+        let mut node = Node::run(&["--magic", MAGIC, "--driver", driver]);
+        node.signal("-USR1");
+        node.logs("connections=0");
+        let peer = Node::run(&["--magic", MAGIC, "--driver", driver, "--peer", &node.addr]);
+        node.logs("connected");
+        node.signal("-USR1");
+        node.logs("remote=127.0.0.1:");
+        node.logs("connections=1");
+        assert_eq!(peer.stop("-TERM"), 0);
+        assert_eq!(node.stop("-TERM"), 0);
+    }
+}
+
+#[test]
+fn a_node_without_descriptors_takes_fewer_connections_and_says_so() {
+    let mut command = Command::new("sh");
+    let listen = "run --listen 127.0.0.1:0 --magic 77";
+    command
+        .args(["-c", &format!("ulimit -n 100 && exec \"$0\" {listen}")])
+        .arg(env!("CARGO_BIN_EXE_samanea"));
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = log.next().unwrap().unwrap();
+    assert!(line.contains("the process may have 100"), "{line}");
+    assert!(line.contains("no more than 36 inbound"), "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::{Failure, Signals, args, read_chain, runtime, say};
+use super::{Failure, args, read_chain, runtime, say, signals::Signals};
 use crate::{
     app::Progress,
     devnet::{self, Plan, Report},
@@ -45,7 +45,7 @@ pub(super) fn main(args: &args::Devnet) -> Result<(), Failure> {
         let look = |watches| show(&bars, blocks, watches);
         tokio::select! {
             report = devnet::run(&plan, &chain, look) => report.map_err(failed),
-            signal = stop.recv() => Err(Failure::run(signal)),
+            word = stop.end() => Err(Failure::run(word)),
         }
     })?;
     // The bars have done their work; what stays is the table.

@@ -9,6 +9,7 @@ mod devnet;
 mod ping;
 mod replay;
 mod run;
+mod signals;
 
 use std::{
     fmt,
@@ -18,7 +19,6 @@ use std::{
 };
 
 use clap::{Parser, error::ErrorKind};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 
 use crate::{Block, immutable};
@@ -129,33 +129,6 @@ fn log(cli: &Cli) {
 /// Reads a directory of chunks as an option says it.
 fn read_chain(dir: &Path) -> Result<Vec<Block>, Failure> {
     immutable::read(dir).map_err(|error| Failure::input(format!("--chain: {error}")))
-}
-
-/// The signals that end a command in order.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    /// From now on they no longer end the process by themselves. Needs a runtime.
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::run(format!("no signals to listen for: {error}")))
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// Waits for the first of them.
-    async fn recv(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "interrupted",
-            _ = self.terminate.recv() => "terminated",
-        }
-    }
 }
 
 /// The runtime of commands that need one.

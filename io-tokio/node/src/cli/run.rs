@@ -5,13 +5,24 @@ use std::{io, net::SocketAddr, sync::Arc};
 use samanea_core::{
     base::{Point, Rules},
     chain::Start,
+    manager::Limits,
     node::{Command, Config, Engine, Node},
 };
-use samanea_std::Options;
-use tracing::info;
+use samanea_std::{Options, descriptors};
+use tokio::sync::watch;
+use tracing::{info, warn};
 
-use super::{Failure, Signals, args, read_chain, runtime};
-use crate::{Block, app::App, driver::Handle, rules::Eras, tape::TapeFile};
+use super::{
+    Failure, args, read_chain, runtime,
+    signals::{Signal, Signals},
+};
+use crate::{
+    Block,
+    app::{App, Progress},
+    driver::Handle,
+    rules::Eras,
+    tape::TapeFile,
+};
 
 pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
     let chain = match &args.chain {
@@ -23,7 +34,24 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
     if chain.len() > config.chain.headers_max {
         config.chain.headers_max = chain.len();
     }
+    fit(&mut config);
     runtime()?.block_on(run(args, config, chain))
+}
+
+/// Limits that the process cannot hold are lowered, with a warning.
+fn fit(config: &mut Config) {
+    let hard = u32::try_from(config.conns_max).unwrap_or(u32::MAX);
+    let limits = Limits {
+        soft: hard,
+        hard,
+        ..Limits::default()
+    };
+    let granted = descriptors::raise(descriptors::needed(limits, 0));
+    let fitted = descriptors::fit(limits, 0, granted);
+    if let Some(shortfall) = fitted.shortfall {
+        warn!("{shortfall}");
+        config.conns_max = fitted.limits.hard.try_into().unwrap_or(usize::MAX);
+    }
 }
 
 /// Where the chain begins; what was read from a directory is trusted like an anchor.
@@ -41,7 +69,7 @@ fn start(args: &args::Run, first: Option<&Block>) -> Result<Start, Failure> {
 }
 
 async fn run(args: &args::Run, config: Config, chain: Vec<Block>) -> Result<(), Failure> {
-    let mut stop = Signals::new()?;
+    let mut signals = Signals::new()?;
     let mut peers = Vec::new();
     for args::Remote(peer) in &args.peer {
         let failed = |error: io::Error| Failure::input(format!("--peer {peer}: {error}"));
@@ -77,14 +105,46 @@ async fn run(args: &args::Run, config: Config, chain: Vec<Block>) -> Result<(), 
         handle.command(Command::AddPeer(peer));
     }
 
-    info!("{}", stop.recv().await);
+    let ended = attend(&handle, &mut signals, app.watch()).await;
     handle.stop().await;
     if let Some(tape) = tape {
         let tape = tape.finish().map_err(Failure::run)?;
         info!(events = tape.events, digest = %tape.digest, "tape");
     }
     info!("stopped");
-    Ok(())
+    ended
+}
+
+/// Does what is said until it is time to end; a bad end when the node can no longer be reached.
+async fn attend(
+    handle: &Handle,
+    signals: &mut Signals,
+    mut progress: watch::Receiver<Progress>,
+) -> Result<(), Failure> {
+    let listeners = handle.listening().len();
+    loop {
+        tokio::select! {
+            signal = signals.recv() => match signal {
+                Signal::Dump => dump(handle),
+                Signal::End(word) => {
+                    info!("{word}");
+                    return Ok(());
+                }
+            },
+            Ok(_) = progress.wait_for(|progress| progress.listeners_lost >= listeners) => {
+                return Err(Failure::run("no listening socket is left"));
+            }
+        }
+    }
+}
+
+/// Tells about all connections.
+fn dump(handle: &Handle) {
+    let conns: Vec<_> = handle.with(|node| node.machine().conns().collect());
+    for (conn, remote, role, is_up) in &conns {
+        info!(?conn, %remote, ?role, is_up, "connection");
+    }
+    info!(connections = conns.len(), "dumped");
 }
 
 fn list(addrs: &[SocketAddr]) -> String {
@@ -96,4 +156,45 @@ fn list(addrs: &[SocketAddr]) -> String {
 fn any_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use samanea_core::{base::Instant, base::ListenerId, node::Notice};
+    use samanea_std::Application;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_ends_badly_when_its_last_listener_is_lost_and_not_before() {
+        let app = Arc::new(App::new(1));
+        let mut options = Options::default();
+        options.listen = vec![([127, 0, 0, 1], 0).into(); 2];
+        let node = Node::new(Engine::new(Config::new(1)), 1);
+        let handle = Handle::start(
+            crate::driver::Driver::Tokio,
+            node,
+            Arc::clone(&app) as _,
+            options,
+        )
+        .await
+        .unwrap();
+        let mut signals = Signals::new().unwrap();
+        let lose = |id| app.notice(Instant::ZERO, &Notice::ListenerLost(ListenerId(id)));
+
+        lose(0);
+        let mut ended = Box::pin(attend(&handle, &mut signals, app.watch()));
+        tokio::select! {
+            biased;
+            _ = &mut ended => panic!("one is left"),
+            () = std::future::ready(()) => {}
+        }
+        lose(1);
+        let failure = ended.await.unwrap_err();
+        assert_eq!(
+            (failure.code, failure.line.as_str()),
+            (1, "no listening socket is left")
+        );
+        handle.stop().await;
+    }
 }

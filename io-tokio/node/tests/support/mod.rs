@@ -102,11 +102,14 @@ pub struct Node {
 impl Node {
     /// Starts a node on a port of its own and waits until it listens.
     pub fn run(args: &[&str]) -> Self {
-        let mut child = samanea(["run", "--listen", "127.0.0.1:0"])
-            .args(args)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = samanea(["run", "--listen", "127.0.0.1:0"]);
+        command.args(args);
+        Self::start(command)
+    }
+
+    /// Starts a node by this command and waits until it listens.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut node = Self {
             child,
@@ -136,11 +139,16 @@ impl Node {
         panic!("the log ended without {words:?}:\n{seen}");
     }
 
-    /// Sends a signal and waits for the end: the exit code.
-    pub fn stop(mut self, signal: &str) -> i32 {
+    /// Sends a signal.
+    pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let kill = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(kill.success());
+    }
+
+    /// Sends a signal and waits for the end: the exit code.
+    pub fn stop(mut self, signal: &str) -> i32 {
+        self.signal(signal);
         for line in &mut self.log {
             line.unwrap();
         }
