@@ -12,7 +12,7 @@ use samanea_core::{
 use crate::{
     engines,
     oracle::Oracle,
-    scripts::{Doing, Event, Kind, Script, Work},
+    scripts::{Doing, Event, Flavour, Kind, Script, Work},
     world::{Broken, Options, Shape, World, address},
 };
 
@@ -96,6 +96,23 @@ pub fn play(script: &Script, seed: u64) -> Result<Played, Broken> {
         met,
         oracle: oracle.take(),
     })
+}
+
+/// The script that a seed stands for: even ones normal, odd ones pruning.
+pub fn script(seed: u64) -> Script {
+    let flavour = if seed.is_multiple_of(2) {
+        Flavour::Normal
+    } else {
+        Flavour::Pruning
+    };
+    Script::draw(&mut Seeded::new(seed), flavour, 7, 40)
+}
+
+/// Plays a script; what is wrong with the run, if anything.
+pub fn judge(script: &Script, seed: u64) -> Result<Played, String> {
+    let played = play(script, seed).map_err(|broken| broken.to_string())?;
+    played.oracle.verdict()?;
+    Ok(played)
 }
 
 fn apply(world: &mut World<Engine>, event: &Event) -> Result<(), Broken> {

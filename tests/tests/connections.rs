@@ -10,7 +10,7 @@ use proptest::{
 use samanea_core::base::{Choice, Seeded, Site};
 use samanea_sim::{
     play::play,
-    scripts::{Flavour, Script},
+    scripts::{Flavour, Script, Shrink},
 };
 
 /// Chance of a property test.
@@ -30,15 +30,9 @@ struct Scripts {
     events_max: usize,
 }
 
-/// Shrinks by dropping runs of events, long ones first, then all that connections suffer.
+/// Shrinks as scripts do.
 #[derive(Debug)]
-struct Shrinking {
-    kept: Script,
-    tried: Option<Script>,
-    chunk: usize,
-    at: usize,
-    calmed: bool,
-}
+struct Shrinking(Shrink);
 
 impl Strategy for Scripts {
     type Tree = Shrinking;
@@ -51,13 +45,7 @@ impl Strategy for Scripts {
             self.nodes_max,
             self.events_max,
         );
-        Ok(Shrinking {
-            chunk: kept.events.len().div_ceil(2),
-            at: 0,
-            tried: None,
-            calmed: false,
-            kept,
-        })
+        Ok(Shrinking(Shrink::new(kept)))
     }
 }
 
@@ -65,73 +53,16 @@ impl ValueTree for Shrinking {
     type Value = Script;
 
     fn current(&self) -> Script {
-        self.tried.as_ref().unwrap_or(&self.kept).clone()
+        self.0.current().clone()
     }
 
     fn simplify(&mut self) -> bool {
-        if let Some(tried) = self.tried.take() {
-            // It still fails without them.
-            self.kept = tried;
-        }
-        if !self.calmed {
-            self.calmed = true;
-            self.tried = Some(self.kept.harmless());
-            return true;
-        }
-        while self.chunk > 0 {
-            if self.at < self.kept.events.len() {
-                let end = self.at + self.chunk;
-                self.tried = Some(self.kept.without(self.at..end));
-                return true;
-            }
-            self.at = 0;
-            self.chunk /= 2;
-        }
-        false
+        self.0.simplify()
     }
 
     fn complicate(&mut self) -> bool {
-        // What was dropped last matters: it stays.
-        if self.tried.take().is_some() && self.at < self.kept.events.len() {
-            self.at += self.chunk.max(1);
-        }
-        self.simplify()
+        self.0.complicate()
     }
-}
-
-#[test]
-fn a_script_shrinks_to_what_matters() {
-    let scripts = Scripts {
-        flavour: Flavour::Normal,
-        nodes_max: 6,
-        events_max: 60,
-    };
-    let mut runner = TestRunner::deterministic();
-    let mut tree = scripts.new_tree(&mut runner).unwrap();
-    let fails = |script: &Script| {
-        let work = |event: &samanea_sim::scripts::Event| {
-            matches!(event.doing, samanea_sim::scripts::Doing::WorkInbound(_))
-        };
-        script.events.iter().any(work)
-    };
-    assert!(fails(&tree.current()));
-    let mut more = true;
-    let mut tries = 0;
-    while more && tries < 1_000 {
-        tries += 1;
-        more = if fails(&tree.current()) {
-            tree.simplify()
-        } else {
-            tree.complicate()
-        };
-    }
-    let smallest = tree.current();
-    assert!(smallest.is_well_formed());
-    assert_eq!(
-        smallest.events.len(),
-        3,
-        "start, connect, work: {smallest:?}"
-    );
 }
 
 #[test]

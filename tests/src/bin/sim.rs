@@ -15,6 +15,9 @@ use samanea_sim::{
         Bound, explore,
         managers::{Scope, Trouble},
     },
+    oracle::Seen,
+    play,
+    scripts::{self, Script},
     tables,
 };
 
@@ -43,6 +46,13 @@ enum Command {
     /// Explores every order of events among the connection tables of a few nodes; exit code 1 when
     /// a property does not hold.
     Explore(Scoped),
+    /// Plays one script a seed, even ones with faults, odd ones with small limits; exit code 1
+    /// when a rule of connections is broken, after the shortest script that still breaks one.
+    Scripts {
+        /// `7` or `A..B`, the end not included.
+        #[arg(long, value_parser = seeds, default_value = "0..100")]
+        seeds: Range<u64>,
+    },
     /// Writes the hand-made inputs of the fuzz targets.
     Corpus {
         /// Where the directories of the targets are.
@@ -109,6 +119,7 @@ fn main() -> ExitCode {
             twice,
         } => run(seeds, hosts, twice),
         Command::Explore(scoped) => explore_tables(&scoped),
+        Command::Scripts { seeds } => play_scripts(seeds),
         Command::Corpus { into } => write_corpus(&into),
         Command::Tables { check, file } => write_tables(check, &file),
     };
@@ -190,6 +201,44 @@ fn trouble(text: &str) -> Result<Trouble, String> {
     let mut all = Trouble::ALL.into_iter();
     all.find(|trouble| trouble.name() == text)
         .ok_or_else(|| "not one of lost, failed, refused, aborted, cancelled".into())
+}
+
+fn play_scripts(seeds: Range<u64>) -> Result<(), String> {
+    let (mut played, mut steps, mut met, mut seen) = (0_u64, 0, 0, Seen::default());
+    for seed in seeds {
+        let script = play::script(seed);
+        match play::judge(&script, seed) {
+            Ok(run) => {
+                played += 1;
+                steps += run.steps;
+                met += run.met;
+                seen.add(&run.oracle.seen);
+            }
+            Err(text) => {
+                let fails = |script: &Script| play::judge(script, seed).is_err();
+                let (smallest, tries) = scripts::shortest(script, fails);
+                let why = play::judge(&smallest, seed).err().unwrap_or_default();
+                return Err(format!(
+                    "script {seed}: {text}\nafter {tries} tries: {why}\n{smallest:#?}"
+                ));
+            }
+        }
+    }
+    let line = format!("scripts: {played} played, {steps} steps, {met} dials met, {seen}");
+    say(&mut std::io::stdout(), &line);
+    for ((from, to), count) in &seen.transitions {
+        say(
+            &mut std::io::stdout(),
+            &format!("{count:>8}  {from:?} to {to:?}"),
+        );
+    }
+    for ((from, to), count) in &seen.remote {
+        say(
+            &mut std::io::stdout(),
+            &format!("{count:>8}  {from:?} to {to:?}"),
+        );
+    }
+    Ok(())
 }
 
 fn write_corpus(into: &Path) -> Result<(), String> {

@@ -9,6 +9,8 @@
 //! all that shrinking needs. [`play`](crate::play::play) carries one out.
 //! src: ouroboros-network, multi-node connection manager scripts
 
+mod shrink;
+
 use core::{ops::Range, time::Duration};
 
 use samanea_core::{base::Choice, manager::Limits, proto::handshake::Mode};
@@ -17,6 +19,8 @@ use crate::{
     tape::site,
     world::{Attenuation, Roughness},
 };
+
+pub use shrink::{Shrink, shortest};
 
 /// How events are weighed and spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
