@@ -7,7 +7,7 @@ use super::{
     entry::{Entry, Link, Phase},
 };
 use crate::{
-    base::{Cx, Instant, ListenerId, Request, Role},
+    base::{Cx, Instant, ListenerId, Request, Role, SlotIndex},
     conn::Cause,
 };
 
@@ -27,6 +27,8 @@ pub(super) enum Turn {
     Asked,
     /// The next is asked for then.
     Delayed(Instant),
+    /// Accepting failed: what is to be done is decided then.
+    Paused(Instant),
     /// The hard limit was met then.
     Full(Instant),
 }
@@ -61,8 +63,11 @@ impl Manager {
         local: SocketAddr,
     ) {
         let room = self.doors.len() < self.config.listeners_max;
-        if self.stopping || self.doors.contains_key(&listener) || !room {
+        if self.stopping || self.doors.contains_key(&listener) {
             return self.count_stale();
+        }
+        if !room {
+            return cx.act(Action::ListenerLost(listener));
         }
         let state = Turn::Full(cx.now);
         self.doors.insert(listener, Door { local, state });
@@ -79,7 +84,7 @@ impl Manager {
         door.state = state;
         let wait = match state {
             Turn::Asked => return cx.act(Action::AcceptOne(listener)),
-            Turn::Delayed(until) => Wait::Delay(until.since(cx.now)),
+            Turn::Delayed(until) | Turn::Paused(until) => Wait::Delay(until.since(cx.now)),
             Turn::Full(_) => Wait::HardLimit(self.config.limits.hard),
         };
         self.trace(cx, || Trace::Waiting {
@@ -98,7 +103,7 @@ impl Manager {
         let delay = self.config.limits.delay;
         let ready = |door: &Door| match door.state {
             Turn::Asked => false,
-            Turn::Delayed(until) => timers && until <= cx.now,
+            Turn::Delayed(until) | Turn::Paused(until) => timers && until <= cx.now,
             Turn::Full(since) => room && since.after(delay) <= cx.now,
         };
         let listeners = self.doors.iter().filter(|(_, door)| ready(door));
@@ -107,20 +112,20 @@ impl Manager {
             let Some(door) = self.doors.get_mut(&listener) else {
                 continue;
             };
-            if let Turn::Full(_) = door.state {
-                door.state = Turn::Asked;
-                let inbound = self.table.inbound;
-                self.trace(cx, || Trace::Resumed { listener, inbound });
-                cx.act(Action::AcceptOne(listener));
-            } else {
+            match door.state {
+                Turn::Full(_) => {
+                    door.state = Turn::Asked;
+                    let inbound = self.table.inbound;
+                    self.trace(cx, || Trace::Resumed { listener, inbound });
+                    cx.act(Action::AcceptOne(listener));
+                }
                 // The delay was that of the connection it was drawn for: the next one is asked for
                 // whatever came meanwhile, short of the hard limit.
-                door.state = Turn::Asked;
-                if room {
+                Turn::Delayed(_) if room => {
+                    door.state = Turn::Asked;
                     cx.act(Action::AcceptOne(listener));
-                } else {
-                    self.open_door(cx, listener);
                 }
+                Turn::Asked | Turn::Delayed(_) | Turn::Paused(_) => self.open_door(cx, listener),
             }
         }
     }
@@ -133,7 +138,7 @@ impl Manager {
             .values()
             .filter_map(|door| match door.state {
                 Turn::Asked => None,
-                Turn::Delayed(until) => Some(until),
+                Turn::Delayed(until) | Turn::Paused(until) => Some(until),
                 Turn::Full(since) => room.then(|| since.after(delay)),
             })
             .min()
@@ -157,7 +162,7 @@ impl Manager {
             Cause::Resources => self.config.shortage_pause,
             _ => self.config.abort_pause,
         };
-        door.state = Turn::Delayed(cx.now.after(pause));
+        door.state = Turn::Paused(cx.now.after(pause));
         let inbound = self.table.inbound;
         let wait = Wait::Pause(pause);
         self.trace(cx, || Trace::Waiting {
@@ -203,9 +208,9 @@ impl Manager {
             return Some(Refusal::Unasked);
         }
         // A dead connection with these addresses makes room for the new one.
-        let replaced = self
-            .with_id(remote, local)
-            .and_then(|slot| self.table.at(slot));
+        let replaced = self.with_id(remote, local);
+        let replaced = replaced.filter(|slot| !self.is_own(*slot));
+        let replaced = replaced.and_then(|slot| self.table.at(slot));
         let (inbound, accepted) = replaced.map_or((0, 0), |(_, entry)| {
             let accepted = entry.provenance == Provenance::Inbound && entry.has_socket();
             (u32::from(entry.state().is_inbound()), u32::from(accepted))
@@ -215,14 +220,20 @@ impl Manager {
             return Some(Refusal::HardLimit(hard));
         }
         let max = self.config.prefixes.max;
-        let ip = remote.ip();
-        let limited = max > 0 && !ip.to_canonical().is_loopback() && !self.exempt.contains(&ip);
+        let ip = remote.ip().to_canonical();
+        let limited = max > 0 && !ip.is_loopback() && !self.exempt.contains(&ip);
         if limited && self.table.of_prefix(ip).saturating_sub(accepted) >= max {
             return Some(Refusal::Prefix(max));
         }
         let locals = self.config.locals_max;
         let full = replaced.is_none() && self.table.of_remote(remote).len() >= locals;
         full.then(|| Refusal::Locals(u32::try_from(locals).unwrap_or(u32::MAX)))
+    }
+
+    /// Whether a connection is a live end of one to ourselves with the same address at both ends.
+    fn is_own(&self, slot: SlotIndex) -> bool {
+        let entry = self.table.at(slot).map(|(_, entry)| entry);
+        entry.is_some_and(|entry| entry.local == Some(entry.remote)) && !self.is_over(slot)
     }
 
     /// Takes an accepted connection in; one that is over, or dead unseen, gives way to it.
@@ -235,7 +246,7 @@ impl Manager {
     ) {
         let old = self.with_id(remote, local);
         // Of a connection to ourselves the dialled end alone is found by its addresses.
-        let own = local == remote && old.is_some_and(|slot| !self.is_over(slot));
+        let own = old.is_some_and(|slot| self.is_own(slot));
         let conn = self.serials.take();
         let role = Role::Responder;
         let entry = Entry {
@@ -274,6 +285,7 @@ impl Manager {
 
     /// Exempts an address from the limit per prefix, or no longer.
     pub(super) fn set_exempt(&mut self, ip: IpAddr, on: bool) {
+        let ip = ip.to_canonical();
         if !on {
             self.exempt.remove(&ip);
         } else if self.exempt.len() < self.config.exempt_max {
@@ -291,6 +303,7 @@ impl Door {
             Turn::Asked => (0, 0),
             Turn::Delayed(until) => (1, us(until.since(now))),
             Turn::Full(since) => (2, us(now.since(since).min(limits.delay))),
+            Turn::Paused(until) => (3, us(until.since(now))),
         }
     }
 }

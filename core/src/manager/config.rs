@@ -66,8 +66,9 @@ pub enum Victims {
     /// src: ouroboros-network, production prune policy
     #[default]
     Random,
-    /// The least far: in the handshake, then idle, then used one way, then used both ways; the
-    /// youngest of those first. src: ouroboros-network, simple prune policy
+    /// The least far: in the handshake, then idle, then used one way, then used both ways; among
+    /// those first what was agreed for one way, then what the peer dialled, then at random.
+    /// src: ouroboros-network, simple prune policy
     ByState,
 }
 
@@ -96,7 +97,7 @@ pub struct Config {
     /// Connections of one remote address and port to different addresses of ours, at most.
     /// Default 16. Guess, not measured.
     pub locals_max: usize,
-    /// Listening sockets at most. Default 64. Guess, not measured.
+    /// Listening sockets at most; more are given back as lost. Default 64. Guess, not measured.
     pub listeners_max: usize,
     /// Addresses exempt from limits per prefix at most; more are limited. Default 4,096.
     pub exempt_max: usize,

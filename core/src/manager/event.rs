@@ -201,7 +201,7 @@ pub enum Action {
     },
     /// The set of mature duplex peers has changed; see `Manager::mature`.
     Mature,
-    /// A listening socket is lost.
+    /// A listening socket is lost, or one more than there may be.
     ListenerLost(ListenerId),
     /// The counters have changed.
     Counters(Counters),

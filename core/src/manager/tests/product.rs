@@ -1,0 +1,636 @@
+//! Every situation of a connection times every input, compared with a table.
+//!
+//! The table is the specification: a row says what changes and what is asked for; a pair that is
+//! not in it changes nothing and asks for nothing.
+//! src: Ouroboros network specification, "Connection Manager", transitions; ouroboros-network,
+//! connection manager and inbound governor
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::time::Duration;
+
+use super::{
+    super::{Config, Heat},
+    rig::adopted,
+    *,
+};
+
+/// What a connection can be in: phase, data flow, our use, the peer's use, and how it came there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum At {
+    Absent,
+    Dialling,
+    /// We dialled; the handshake runs.
+    GreetOut,
+    /// The peer dialled; the handshake runs.
+    GreetIn,
+    /// The same, and a request waits for it.
+    GreetInWaited,
+    /// Refused or queried; the peer reads that.
+    Refusing,
+    OutUni,
+    /// Used by us, duplex, the peer's idle time runs; dialled by us.
+    Tick,
+    /// The same, dialled by the peer.
+    TickIn,
+    Cold,
+    ColdIn,
+    LingerUni,
+    LingerDup,
+    LingerDupIn,
+    IdleUni,
+    IdleDup,
+    /// Dialled by us and released.
+    IdleDupOut,
+    WarmUni,
+    HotUni,
+    Warm,
+    Hot,
+    /// A warm and a hot responder.
+    Both,
+    /// Dialled by us and released.
+    WarmOut,
+    DupWarm,
+    DupHot,
+    DupBoth,
+    /// Dialled by the peer.
+    DupWarmIn,
+    /// Ended for idleness; remembered.
+    Quarantine,
+    /// Ended after our release; remembered, and the demotion is still to be told.
+    QuarantineOwed,
+    /// As the first, and a request waits.
+    QuarantineWaited,
+}
+
+const EVERY: [At; 30] = [
+    At::Absent,
+    At::Dialling,
+    At::GreetOut,
+    At::GreetIn,
+    At::GreetInWaited,
+    At::Refusing,
+    At::OutUni,
+    At::Tick,
+    At::TickIn,
+    At::Cold,
+    At::ColdIn,
+    At::LingerUni,
+    At::LingerDup,
+    At::LingerDupIn,
+    At::IdleUni,
+    At::IdleDup,
+    At::IdleDupOut,
+    At::WarmUni,
+    At::HotUni,
+    At::Warm,
+    At::Hot,
+    At::Both,
+    At::WarmOut,
+    At::DupWarm,
+    At::DupHot,
+    At::DupBoth,
+    At::DupWarmIn,
+    At::Quarantine,
+    At::QuarantineOwed,
+    At::QuarantineWaited,
+];
+
+/// What can happen to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum In {
+    /// Somebody wants the peer.
+    Acquire,
+    /// Somebody wants the peer, but not by dialling.
+    AcquireInbound,
+    /// The request that made it, or waits for it, is taken back.
+    Cancel,
+    Release,
+    Abort,
+    /// A socket with the same two addresses is accepted.
+    Accept,
+    Connected,
+    ConnectFailed,
+    AgreedDuplex,
+    AgreedOneWay,
+    Lingering,
+    StartWarm,
+    StartHot,
+    EndWarm,
+    EndHot,
+    Ended,
+    /// The time of the peer's idleness, our lingering or the quarantine is over.
+    Due,
+    /// Half of it is.
+    Early,
+}
+
+const INPUTS: [In; 18] = [
+    In::Acquire,
+    In::AcquireInbound,
+    In::Cancel,
+    In::Release,
+    In::Abort,
+    In::Accept,
+    In::Connected,
+    In::ConnectFailed,
+    In::AgreedDuplex,
+    In::AgreedOneWay,
+    In::Lingering,
+    In::StartWarm,
+    In::StartHot,
+    In::EndWarm,
+    In::EndHot,
+    In::Ended,
+    In::Due,
+    In::Early,
+];
+
+/// What each situation is called, and what the peer does in it.
+const NAMES: [(At, State, Option<Heat>); 29] = {
+    use Heat::{Cold, Hot, Idle, Warm};
+    [
+        (At::Dialling, State::ReservedOutbound, None),
+        (At::GreetOut, State::UnnegotiatedOutbound, None),
+        (At::GreetIn, State::UnnegotiatedInbound, None),
+        (At::GreetInWaited, State::UnnegotiatedInbound, None),
+        (At::Refusing, State::Terminating, None),
+        (At::OutUni, State::OutboundUni, None),
+        (At::Tick, State::OutboundDupTicking, Some(Idle)),
+        (At::TickIn, State::OutboundDupTicking, Some(Idle)),
+        (At::Cold, State::OutboundDupExpired, Some(Cold)),
+        (At::ColdIn, State::OutboundDupExpired, Some(Cold)),
+        (At::LingerUni, State::OutboundIdleUni, None),
+        (At::LingerDup, State::OutboundIdleDup, Some(Cold)),
+        (At::LingerDupIn, State::OutboundIdleDup, Some(Cold)),
+        (At::IdleUni, State::InboundIdleUni, Some(Idle)),
+        (At::IdleDup, State::InboundIdleDup, Some(Idle)),
+        (At::IdleDupOut, State::InboundIdleDup, Some(Idle)),
+        (At::WarmUni, State::InboundUni, Some(Warm)),
+        (At::HotUni, State::InboundUni, Some(Hot)),
+        (At::Warm, State::InboundDup, Some(Warm)),
+        (At::Hot, State::InboundDup, Some(Hot)),
+        (At::Both, State::InboundDup, Some(Hot)),
+        (At::WarmOut, State::InboundDup, Some(Warm)),
+        (At::DupWarm, State::Duplex, Some(Warm)),
+        (At::DupHot, State::Duplex, Some(Hot)),
+        (At::DupBoth, State::Duplex, Some(Hot)),
+        (At::DupWarmIn, State::Duplex, Some(Warm)),
+        (At::Quarantine, State::Terminating, None),
+        (At::QuarantineOwed, State::Terminating, None),
+        (At::QuarantineWaited, State::Terminating, None),
+    ]
+};
+
+/// A row: in these situations, upon this input, the connection goes there and this is asked for.
+/// `None` = its state stays.
+type Row = (&'static [At], In, Option<Next>, &'static str);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// This connection's new state and the peer's use.
+    Is(State, Option<Heat>),
+    /// Out of the table.
+    Gone,
+    /// Out of the table, and a new connection is greeted.
+    Succeeded,
+    /// It stays, and another one is new.
+    Joined,
+}
+
+const fn is(state: State, heat: Heat) -> Option<Next> {
+    Some(Next::Is(state, Some(heat)))
+}
+
+const fn bare(state: State) -> Option<Next> {
+    Some(Next::Is(state, None))
+}
+
+const GONE: Option<Next> = Some(Next::Gone);
+
+const USED: &[At] = &[
+    At::OutUni,
+    At::Tick,
+    At::TickIn,
+    At::Cold,
+    At::ColdIn,
+    At::DupWarm,
+    At::DupHot,
+    At::DupBoth,
+    At::DupWarmIn,
+];
+/// Open, and we hold it: used or lingering.
+const HELD: &[At] = &[
+    At::OutUni,
+    At::Tick,
+    At::TickIn,
+    At::Cold,
+    At::ColdIn,
+    At::DupWarm,
+    At::DupHot,
+    At::DupBoth,
+    At::DupWarmIn,
+    At::LingerUni,
+    At::LingerDup,
+    At::LingerDupIn,
+];
+/// Open, and we do not hold it.
+const THEIRS: &[At] = &[
+    At::IdleUni,
+    At::IdleDup,
+    At::IdleDupOut,
+    At::WarmUni,
+    At::HotUni,
+    At::Warm,
+    At::Hot,
+    At::Both,
+    At::WarmOut,
+];
+
+/// Acquire: the first step. src: ouroboros-network, `acquireOutboundConnection`
+const ACQUIRE: &[Row] = &[
+    (&[At::Absent], In::Acquire, Some(Next::Joined), "dial"),
+    (&[At::Absent], In::AcquireInbound, None, "no notfound"),
+    (&[At::Dialling, At::GreetOut], In::Acquire, None, "no exists"),
+    (&[At::Dialling, At::GreetOut], In::AcquireInbound, None, "no exists"),
+    (USED, In::Acquire, None, "no exists"),
+    (USED, In::AcquireInbound, None, "no exists"),
+    (&[At::LingerUni, At::LingerDup, At::LingerDupIn], In::Acquire, None, "no releasing"),
+    (&[At::LingerUni, At::LingerDup, At::LingerDupIn], In::AcquireInbound, None, "no releasing"),
+    (&[At::IdleUni, At::WarmUni, At::HotUni], In::Acquire, None, "no forbidden"),
+    (&[At::IdleUni, At::WarmUni, At::HotUni], In::AcquireInbound, None, "no forbidden"),
+    (&[At::IdleDup, At::IdleDupOut], In::Acquire, is(State::OutboundDupTicking, Heat::Idle), "reuse"),
+    (&[At::IdleDup, At::IdleDupOut], In::AcquireInbound, is(State::OutboundDupTicking, Heat::Idle), "reuse"),
+    (&[At::Warm, At::WarmOut], In::Acquire, is(State::Duplex, Heat::Warm), "reuse"),
+    (&[At::Warm, At::WarmOut], In::AcquireInbound, is(State::Duplex, Heat::Warm), "reuse"),
+    (&[At::Hot, At::Both], In::Acquire, is(State::Duplex, Heat::Hot), "reuse"),
+    (&[At::Hot, At::Both], In::AcquireInbound, is(State::Duplex, Heat::Hot), "reuse"),
+    // In the handshake with the peer as client, or remembered: it waits.
+];
+
+/// Cancel: a dial and its handshake end; who waits does so no longer.
+const CANCEL: &[Row] = &[
+    (&[At::Dialling, At::GreetOut], In::Cancel, GONE, "close cancelled, no cancelled"),
+    (&[At::GreetInWaited, At::QuarantineWaited], In::Cancel, None, "no cancelled"),
+];
+
+/// Dialling. src: ouroboros-network, `acquireOutboundConnection`
+const DIAL: &[Row] = &[
+    (&[At::Dialling], In::Connected, bare(State::UnnegotiatedOutbound), "greet"),
+    (&[At::Dialling], In::ConnectFailed, GONE, "no connect"),
+];
+
+/// Accepting. src: ouroboros-network, `includeInboundConnection`
+const ACCEPT: &[Row] = &[
+    (&[At::Absent, At::Dialling], In::Accept, Some(Next::Joined), "adopt, answer"),
+    (&[At::GreetIn, At::Refusing], In::Accept, Some(Next::Succeeded), "close replaced, adopt, answer"),
+    (THEIRS, In::Accept, Some(Next::Succeeded), "close replaced, adopt, answer"),
+    (&[At::GreetOut, At::GreetInWaited], In::Accept, Some(Next::Succeeded), "close replaced, no replaced, adopt, answer"),
+    (HELD, In::Accept, Some(Next::Succeeded), "close replaced, demoted, adopt, answer"),
+    (&[At::Quarantine, At::QuarantineWaited], In::Accept, Some(Next::Succeeded), "adopt, answer"),
+    (&[At::QuarantineOwed], In::Accept, Some(Next::Succeeded), "demoted, adopt, answer"),
+];
+
+/// The end of the handshake. src: ouroboros-network, connection handler
+const AGREE: &[Row] = &[
+    (&[At::GreetOut], In::AgreedDuplex, is(State::OutboundDupTicking, Heat::Idle), "got"),
+    (&[At::GreetOut], In::AgreedOneWay, bare(State::OutboundUni), "got"),
+    (&[At::GreetIn], In::AgreedDuplex, is(State::InboundIdleDup, Heat::Idle), ""),
+    (&[At::GreetIn], In::AgreedOneWay, is(State::InboundIdleUni, Heat::Idle), ""),
+    (&[At::GreetInWaited], In::AgreedDuplex, is(State::OutboundDupTicking, Heat::Idle), "reuse"),
+    (&[At::GreetInWaited], In::AgreedOneWay, is(State::InboundIdleUni, Heat::Idle), "no forbidden"),
+    (&[At::GreetIn], In::Lingering, bare(State::Terminating), ""),
+];
+
+/// The peer's use. src: ouroboros-network, `promotedToWarmRemote`, `demotedToColdRemote`, inbound
+/// governor
+const PEER: &[Row] = &[
+    (&[At::IdleUni], In::StartWarm, is(State::InboundUni, Heat::Warm), ""),
+    (&[At::IdleUni], In::StartHot, is(State::InboundUni, Heat::Hot), ""),
+    (&[At::IdleDup, At::IdleDupOut], In::StartWarm, is(State::InboundDup, Heat::Warm), ""),
+    (&[At::IdleDup, At::IdleDupOut], In::StartHot, is(State::InboundDup, Heat::Hot), ""),
+    (&[At::Tick, At::TickIn, At::Cold, At::ColdIn], In::StartWarm, is(State::Duplex, Heat::Warm), ""),
+    (&[At::Tick, At::TickIn, At::Cold, At::ColdIn], In::StartHot, is(State::Duplex, Heat::Hot), ""),
+    (&[At::LingerDup, At::LingerDupIn], In::StartWarm, is(State::InboundDup, Heat::Warm), "demoted"),
+    (&[At::LingerDup, At::LingerDupIn], In::StartHot, is(State::InboundDup, Heat::Hot), "demoted"),
+    (&[At::WarmUni], In::StartHot, is(State::InboundUni, Heat::Hot), ""),
+    (&[At::Warm, At::WarmOut], In::StartHot, is(State::InboundDup, Heat::Hot), ""),
+    (&[At::DupWarm, At::DupWarmIn], In::StartHot, is(State::Duplex, Heat::Hot), ""),
+    (&[At::WarmUni], In::EndWarm, is(State::InboundIdleUni, Heat::Idle), ""),
+    (&[At::HotUni], In::EndHot, is(State::InboundIdleUni, Heat::Idle), ""),
+    (&[At::Warm, At::WarmOut], In::EndWarm, is(State::InboundIdleDup, Heat::Idle), ""),
+    (&[At::Hot], In::EndHot, is(State::InboundIdleDup, Heat::Idle), ""),
+    (&[At::Both], In::EndHot, is(State::InboundDup, Heat::Warm), ""),
+    (&[At::DupWarm, At::DupWarmIn], In::EndWarm, is(State::OutboundDupTicking, Heat::Idle), ""),
+    (&[At::DupHot], In::EndHot, is(State::OutboundDupTicking, Heat::Idle), ""),
+    (&[At::DupBoth], In::EndHot, is(State::Duplex, Heat::Warm), ""),
+];
+
+/// Our release. src: ouroboros-network, `releaseOutboundConnection`
+const RELEASE: &[Row] = &[
+    (&[At::OutUni], In::Release, bare(State::OutboundIdleUni), ""),
+    (&[At::Cold, At::ColdIn], In::Release, is(State::OutboundIdleDup, Heat::Cold), ""),
+    (&[At::Tick, At::TickIn], In::Release, is(State::InboundIdleDup, Heat::Idle), "demoted"),
+    (&[At::DupWarm, At::DupWarmIn], In::Release, is(State::InboundDup, Heat::Warm), "demoted"),
+    (&[At::DupHot, At::DupBoth], In::Release, is(State::InboundDup, Heat::Hot), "demoted"),
+];
+
+/// Time. src: ouroboros-network, `releaseInboundConnection`, outbound idle timeout, time wait
+const TIME: &[Row] = &[
+    (&[At::Tick, At::TickIn], In::Due, is(State::OutboundDupExpired, Heat::Cold), ""),
+    (&[At::IdleUni, At::IdleDup, At::IdleDupOut], In::Due, bare(State::Terminating), "close idle"),
+    (&[At::LingerUni, At::LingerDup, At::LingerDupIn], In::Due, bare(State::Terminating), "close released"),
+    (&[At::Quarantine], In::Due, GONE, ""),
+    (&[At::QuarantineOwed], In::Due, GONE, "demoted"),
+    (&[At::QuarantineWaited], In::Due, Some(Next::Succeeded), "dial"),
+];
+
+/// The end. src: ouroboros-network, connection handler clean-up
+const END: &[Row] = &[
+    (&[At::GreetOut, At::GreetInWaited], In::Ended, GONE, "no lost"),
+    (&[At::GreetIn, At::Refusing], In::Ended, GONE, ""),
+    (HELD, In::Ended, GONE, "demoted"),
+    (THEIRS, In::Ended, GONE, ""),
+    (&[At::Dialling, At::GreetOut, At::GreetInWaited], In::Abort, GONE, "close lost, no lost"),
+    (&[At::GreetIn, At::Refusing], In::Abort, GONE, "close lost"),
+    (HELD, In::Abort, GONE, "close lost, demoted"),
+    (THEIRS, In::Abort, GONE, "close lost"),
+];
+
+const TABLES: [&[Row]; 9] = [
+    ACQUIRE, CANCEL, DIAL, ACCEPT, AGREE, PEER, RELEASE, TIME, END,
+];
+
+/// A rig brought into a situation, the connection, and the request that made it or waits.
+struct Scene {
+    rig: Rig,
+    conn: Serial,
+    request: Request,
+}
+
+fn scene(at: At) -> Scene {
+    let mut rig = Rig::open();
+    let them = peer(1);
+    let conn = bring(&mut rig, at);
+    let request = match at {
+        At::GreetInWaited | At::QuarantineWaited => {
+            let (request, actions) = rig.acquire(them);
+            assert_eq!(words(&actions), "", "{at:?} waits");
+            assert_eq!(rig.manager.waiting(), 1);
+            request
+        }
+        _ => Request(1),
+    };
+    if let Some((_, state, heat)) = NAMES.iter().find(|(name, ..)| *name == at) {
+        assert_eq!((rig.state(conn), rig.manager.heat(conn)), (*state, *heat), "{at:?}");
+    } else {
+        assert_eq!(rig.manager.len(), 0);
+    }
+    Scene { rig, conn, request }
+}
+
+fn bring(rig: &mut Rig, at: At) -> Serial {
+    let them = peer(1);
+    let idle = Duration::from_secs(5);
+    match at {
+        At::Absent => Serial(99),
+        At::Dialling => rig.dialling(them),
+        At::GreetOut => rig.greeting(them),
+        At::GreetIn | At::GreetInWaited => rig.accepted(them),
+        At::Refusing => {
+            let conn = rig.accepted(them);
+            rig.feed(Event::Lingering { conn });
+            conn
+        }
+        At::OutUni => rig.dialled(them, ONE_WAY),
+        At::Tick => rig.dialled(them, DUPLEX),
+        At::IdleUni => rig.inbound(them, ONE_WAY),
+        At::IdleDup => rig.inbound(them, DUPLEX),
+        At::TickIn => after(rig, At::IdleDup, |rig, _| drop(rig.acquire(peer(1)))),
+        At::Cold => after(rig, At::Tick, |rig, _| drop(rig.tick(idle))),
+        At::ColdIn => after(rig, At::TickIn, |rig, _| drop(rig.tick(idle))),
+        At::LingerUni => after(rig, At::OutUni, |rig, conn| drop(rig.release(conn))),
+        At::LingerDup => after(rig, At::Cold, |rig, conn| drop(rig.release(conn))),
+        At::LingerDupIn => after(rig, At::ColdIn, |rig, conn| drop(rig.release(conn))),
+        At::IdleDupOut => after(rig, At::Tick, |rig, conn| drop(rig.release(conn))),
+        At::WarmUni => after(rig, At::IdleUni, |rig, conn| drop(rig.start(conn, WARM))),
+        At::HotUni => after(rig, At::IdleUni, |rig, conn| drop(rig.start(conn, HOT))),
+        At::Warm => after(rig, At::IdleDup, |rig, conn| drop(rig.start(conn, WARM))),
+        At::Hot => after(rig, At::IdleDup, |rig, conn| drop(rig.start(conn, HOT))),
+        At::Both => after(rig, At::Warm, |rig, conn| drop(rig.start(conn, HOT))),
+        At::WarmOut => after(rig, At::DupWarm, |rig, conn| drop(rig.release(conn))),
+        At::DupWarm => after(rig, At::Tick, |rig, conn| drop(rig.start(conn, WARM))),
+        At::DupHot => after(rig, At::Cold, |rig, conn| drop(rig.start(conn, HOT))),
+        At::DupBoth => after(rig, At::DupWarm, |rig, conn| drop(rig.start(conn, HOT))),
+        At::DupWarmIn => after(rig, At::Warm, |rig, _| drop(rig.acquire(peer(1)))),
+        At::Quarantine | At::QuarantineWaited => {
+            after(rig, At::IdleDup, |rig, _| drop(rig.tick(idle)))
+        }
+        At::QuarantineOwed => after(rig, At::LingerDup, |rig, _| drop(rig.tick(idle))),
+    }
+}
+
+fn after(rig: &mut Rig, at: At, then: impl Fn(&mut Rig, Serial)) -> Serial {
+    let conn = bring(rig, at);
+    then(rig, conn);
+    conn
+}
+
+/// Whether the responder that would start runs already, or the one that would end does not.
+fn feed(scene: &mut Scene, at: At, input: In) -> Vec<Action> {
+    let Scene { rig, conn, request } = scene;
+    let conn = *conn;
+    let them = peer(1);
+    let span = Duration::from_secs(match at {
+        At::Quarantine | At::QuarantineOwed | At::QuarantineWaited => 60,
+        _ => 5,
+    });
+    match input {
+        In::Acquire => rig.acquire(them).1,
+        In::AcquireInbound => rig.acquire_via(them, DUPLEX, Via::Inbound).1,
+        In::Cancel => rig.cancel(*request),
+        In::Release => rig.release(conn),
+        In::Abort => rig.feed(Event::Abort(conn, LOST)),
+        In::Accept => rig.accept_from(them),
+        In::Connected => rig.feed(Event::Connected {
+            conn,
+            local: home(),
+        }),
+        In::ConnectFailed => rig.feed(Event::ConnectFailed {
+            conn,
+            cause: Cause::Refused,
+        }),
+        In::AgreedDuplex => rig.agree(conn, DUPLEX),
+        In::AgreedOneWay => rig.agree(conn, ONE_WAY),
+        In::Lingering => rig.feed(Event::Lingering { conn }),
+        In::StartWarm => rig.start(conn, WARM),
+        In::StartHot => rig.start(conn, HOT),
+        In::EndWarm => rig.stop(conn, WARM),
+        In::EndHot => rig.stop(conn, HOT),
+        In::Ended => rig.ended(conn),
+        In::Due => rig.tick(span),
+        In::Early => rig.tick(span / 2),
+    }
+}
+
+fn row(at: At, input: In) -> Option<&'static Row> {
+    let mut rows = TABLES
+        .iter()
+        .flat_map(|table| table.iter())
+        .filter(|row| row.0.contains(&at) && row.1 == input);
+    let row = rows.next();
+    assert!(rows.next().is_none(), "two rows for {at:?} and {input:?}");
+    row
+}
+
+/// What is different from the table, if anything.
+fn compare(at: At, input: In) -> Result<(), String> {
+    let mut scene = scene(at);
+    let was = (scene.rig.state(scene.conn), scene.rig.manager.heat(scene.conn));
+    let before: BTreeSet<Serial> = scene.rig.manager.conns().map(|(conn, _)| conn).collect();
+    let actions = feed(&mut scene, at, input);
+    let rig = &scene.rig;
+    let now = (rig.state(scene.conn), rig.manager.heat(scene.conn));
+    let new: BTreeMap<Serial, State> =
+        rig.manager.conns().filter(|(conn, _)| !before.contains(conn)).collect();
+    let (next, asked) = row(at, input).map_or((None, ""), |row| (row.2, row.3));
+    let (expected, news) = match next {
+        None => (was, 0),
+        Some(Next::Joined) => (was, 1),
+        Some(Next::Is(state, heat)) => ((state, heat), 0),
+        Some(Next::Gone) => ((State::Unknown, None), 0),
+        Some(Next::Succeeded) => ((State::Unknown, None), 1),
+    };
+    let got = words(&actions);
+    if now == expected && new.len() == news && got == asked {
+        return Ok(());
+    }
+    Err(format!(
+        "{at:?}, {input:?}: {now:?} and {} new, asks \"{got}\"; the table says {expected:?} and \
+         {news} new, \"{asked}\"",
+        new.len()
+    ))
+}
+
+#[test]
+fn every_situation_and_input_is_as_the_table_says() {
+    let mut wrong = Vec::new();
+    let mut compared = 0;
+    for at in EVERY {
+        for input in INPUTS {
+            compared += 1;
+            wrong.extend(compare(at, input).err());
+        }
+    }
+    assert_eq!(compared, 540);
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_row_of_the_table_names_reachable_pairs_once() {
+    let mut pairs = BTreeSet::new();
+    for row in TABLES.iter().flat_map(|table| table.iter()) {
+        for at in row.0 {
+            assert!(pairs.insert((*at, row.1)), "{at:?} and {:?} twice", row.1);
+            assert!(EVERY.contains(at) && INPUTS.contains(&row.1));
+        }
+    }
+    assert!(pairs.len() > 150, "{}", pairs.len());
+    let named: BTreeSet<At> = NAMES.iter().map(|name| name.0).collect();
+    assert_eq!(named.len() + 1, EVERY.len());
+    let states: BTreeSet<State> = NAMES.iter().map(|name| name.1).collect();
+    assert_eq!(states.len(), 14, "all but those outside the table");
+}
+
+/// The two steps of a peer that is hot at once are both told.
+#[test]
+fn a_first_hot_responder_passes_through_warm_and_a_last_one_too() {
+    use super::super::Trace;
+    let heats = |actions: &[Action]| -> Vec<(Option<Heat>, Option<Heat>)> {
+        let heat = |action: &Action| match action {
+            Action::Trace(Trace::Remote { from, to, .. }) => Some((*from, *to)),
+            _ => None,
+        };
+        actions.iter().filter_map(heat).collect()
+    };
+    for at in [At::IdleUni, At::IdleDup, At::Tick] {
+        let Scene { mut rig, conn, .. } = scene(at);
+        let [idle, warm, hot] = [Some(Heat::Idle), Some(Heat::Warm), Some(Heat::Hot)];
+        assert_eq!(heats(&rig.start(conn, HOT)), [(idle, warm), (warm, hot)]);
+        assert_eq!(heats(&rig.stop(conn, HOT)), [(hot, warm), (warm, idle)]);
+    }
+    let Scene { mut rig, conn, .. } = scene(At::Cold);
+    let [cold, warm, hot] = [Some(Heat::Cold), Some(Heat::Warm), Some(Heat::Hot)];
+    assert_eq!(heats(&rig.start(conn, HOT)), [(cold, warm), (warm, hot)]);
+}
+
+/// A shutdown ends every situation and answers who waits.
+#[test]
+fn a_shutdown_ends_every_situation() {
+    for at in EVERY {
+        let Scene { mut rig, conn, .. } = scene(at);
+        let held = rig.watch.held();
+        let actions = rig.feed(Event::Shutdown);
+        assert_eq!(rig.watch.due(), 0, "{at:?}: every request is answered");
+        for (_, outcome) in outcomes(&actions) {
+            assert_eq!(outcome, Err(NotAcquired::Shutdown), "{at:?}");
+        }
+        if rig.state(conn) != State::Unknown {
+            assert_eq!(closed(&actions), [(conn, Fault::Closed)], "{at:?} is ended in order");
+            rig.feed(Event::Ended {
+                conn,
+                fault: Fault::Closed,
+            });
+        }
+        assert!(rig.watch.stopped, "{at:?}");
+        assert!(rig.watch.all_gone(), "{at:?}");
+        assert_eq!(rig.watch.held(), 0, "{at:?}: {held} were held");
+        let (_, actions) = rig.acquire(peer(2));
+        assert_eq!(words(&actions), "no shutdown");
+        let refused = rig.accept_from(peer(3));
+        assert_eq!((words(&refused).as_str(), adopted(&refused)), ("reset", None));
+    }
+}
+
+/// With a prefix of each row's situation as name, so that a report can be read alone.
+#[test]
+fn a_duplex_agreement_on_a_dial_that_offers_one_way_counts_as_one_way() {
+    let mut rig = Rig::open();
+    let (_, actions) = rig.acquire_via(peer(1), ONE_WAY, Via::Dial);
+    assert_eq!(words(&actions), "dial");
+    let conn = Serial(1);
+    let greet = rig.feed(Event::Connected {
+        conn,
+        local: home(),
+    });
+    assert!(
+        greet.iter().any(|action| matches!(action, Action::Greet { mode: ONE_WAY, .. })),
+        "{}",
+        words(&greet).to_string()
+    );
+    rig.agree(conn, ONE_WAY);
+    assert_eq!(rig.state(conn), State::OutboundUni);
+}
+
+/// A node that runs no responders offers and binds for one way, whatever is asked.
+#[test]
+fn a_node_without_responders_never_offers_duplex() {
+    let mut rig = Rig::listening(Config {
+        mode: ONE_WAY,
+        ..Config::default()
+    });
+    let (_, actions) = rig.acquire(peer(1));
+    assert!(
+        matches!(actions.iter().find(|a| matches!(a, Action::Dial { .. })),
+            Some(Action::Dial { bind: None, .. })),
+    );
+    let greet = rig.feed(Event::Connected {
+        conn: Serial(1),
+        local: home(),
+    });
+    assert!(greet.iter().any(|action| matches!(action, Action::Greet { mode: ONE_WAY, .. })));
+}
