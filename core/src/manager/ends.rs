@@ -27,9 +27,12 @@ impl Manager {
         let Some((conn, entry)) = self.table.at(slot) else {
             return;
         };
-        let held = entry.is_held();
+        let (held, mature) = (entry.is_held(), entry.mature.is_some());
         cx.act(Action::Close { conn, fault });
         self.table.unripe(slot);
+        if mature {
+            cx.act(Action::Mature);
+        }
         self.change(cx, slot, |entry| entry.phase = Phase::Quarantined { held });
         let at = cx.now.after(self.config.time_wait);
         self.table.start(slot, Line::Quarantine, at);
@@ -43,7 +46,7 @@ impl Manager {
             if self.table.on_line(line) > max
                 && let Some((slot, _)) = self.table.first(line)
             {
-                self.close(cx, slot, Fault::Closed);
+                self.close(cx, slot, Fault::Limit);
             }
         }
     }
@@ -61,9 +64,16 @@ impl Manager {
 
     /// An entry leaves the table: whoever waits for it or holds it is told.
     pub(super) fn gone(&mut self, cx: &mut Cx<'_, Action>, slot: SlotIndex, fault: Fault) {
+        let mature = self
+            .table
+            .at(slot)
+            .is_some_and(|(_, entry)| entry.mature.is_some());
         let Some((conn, entry)) = self.table.remove(slot) else {
             return;
         };
+        if mature {
+            cx.act(Action::Mature);
+        }
         if self.config.trace {
             trace_heat(cx, conn, entry.heat(), None);
             for (from, to) in [

@@ -161,6 +161,13 @@ impl Manager {
             .is_some_and(|(_, entry)| entry.phase.is_over())
     }
 
+    /// Whether nothing but the memory of a connection is left.
+    fn is_remembered(&self, slot: SlotIndex) -> bool {
+        self.table
+            .at(slot)
+            .is_some_and(|(_, entry)| matches!(entry.phase, Phase::Quarantined { .. }))
+    }
+
     /// The connection that is found by these two addresses.
     pub(super) fn with_id(&self, remote: SocketAddr, local: SocketAddr) -> Option<SlotIndex> {
         self.table.of_remote(remote).iter().find_map(|conn| {
@@ -193,8 +200,13 @@ impl Manager {
             role,
             mode,
         });
-        if let Some(old) = old.filter(|old| self.is_over(*old)) {
-            self.replace(cx, old);
+        if let Some(old) = old {
+            if self.is_over(old) {
+                self.replace(cx, old);
+            } else {
+                // Of a connection to ourselves the dialled end is the one that is found.
+                self.table.hide(old);
+            }
         }
     }
 
@@ -368,7 +380,7 @@ impl Machine for Manager {
     type Action = Action;
 
     fn step(&mut self, cx: &mut Cx<'_, Action>, event: Event) {
-        if !self.keyed {
+        if !self.keyed && event != Event::Tick {
             self.draw_keys(cx);
         }
         let was_full = self.table.inbound >= self.config.limits.hard;
@@ -391,7 +403,9 @@ impl Machine for Manager {
             Event::Cancel(request) => self.cancel(cx, request),
             Event::Release(conn) => self.release(cx, conn),
             Event::Abort(conn, fault) => match self.table.slot(conn) {
-                Some(slot) if !self.stopping && !self.is_over(slot) => self.close(cx, slot, fault),
+                Some(slot) if !self.stopping && !self.is_remembered(slot) => {
+                    self.close(cx, slot, fault);
+                }
                 _ => self.count_stale(),
             },
             Event::Listening { listener, local } => self.listening(cx, listener, local),

@@ -115,19 +115,27 @@ impl Table {
         Some(slot)
     }
 
-    /// Takes an entry out.
-    pub(super) fn remove(&mut self, slot: SlotIndex) -> Option<(Serial, Entry)> {
-        self.leave(slot);
-        self.stop(slot, Line::Idle);
-        self.unripe(slot);
-        let (conn, remote) = self.at(slot).map(|(conn, entry)| (conn, entry.remote))?;
-        let entry = self.slots.remove(&conn)?;
+    /// An entry can be found by its remote address no longer.
+    pub(super) fn hide(&mut self, slot: SlotIndex) {
+        let Some((conn, remote)) = self.at(slot).map(|(conn, entry)| (conn, entry.remote)) else {
+            return;
+        };
         if let Some(list) = self.remotes.get_mut(&remote) {
             list.retain(|other| *other != conn);
             if list.is_empty() {
                 self.remotes.remove(&remote);
             }
         }
+    }
+
+    /// Takes an entry out.
+    pub(super) fn remove(&mut self, slot: SlotIndex) -> Option<(Serial, Entry)> {
+        self.leave(slot);
+        self.stop(slot, Line::Idle);
+        self.unripe(slot);
+        self.hide(slot);
+        let conn = self.at(slot)?.0;
+        let entry = self.slots.remove(&conn)?;
         Some((conn, entry))
     }
 
