@@ -92,3 +92,6 @@ pub use machine::Manager;
 pub use state::{
     Flow, Heat, Provenance, REMOTE_TRANSITIONS, State, TRANSITIONS, is_legal, is_legal_remote,
 };
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,9 @@ fn refusals(actions: &[Action]) -> Vec<Refusal> {
 }
 
 fn resumed(actions: &[Action]) -> bool {
-    actions.iter().any(|a| matches!(a, Action::Trace(Trace::Resumed { .. })))
+    actions
+        .iter()
+        .any(|a| matches!(a, Action::Trace(Trace::Resumed { .. })))
 }
 
 fn asks(actions: &[Action]) -> bool {
@@ -96,7 +98,8 @@ fn between_the_limits_each_accept_waits_39_milliseconds_more() {
     for n in 385..=511_u32 {
         let began = rig.now;
         let actions = rig.accept_from(peer(n));
-        let delay = Duration::from_nanos(39_062_500) * (n - 384);
+        // In whole microseconds, rounded up.
+        let delay = Duration::from_micros((u64::from(n - 384) * 78_125).div_ceil(2));
         assert_eq!(waits(&actions), [(n, Wait::Delay(delay))]);
         assert!(!asks(&actions));
         assert_eq!(rig.manager.next_deadline(), Some(began.after(delay)));
@@ -107,7 +110,11 @@ fn between_the_limits_each_accept_waits_39_milliseconds_more() {
     assert_eq!(rig.watch.seen.delays, 127);
     let last = rig.accept_from(peer(512));
     assert_eq!(waits(&last), [(512, Wait::HardLimit(512))]);
-    assert_eq!(rig.manager.next_deadline(), None, "nothing but room ends that");
+    assert_eq!(
+        rig.manager.next_deadline(),
+        None,
+        "nothing but room ends that"
+    );
 }
 
 #[test]
@@ -192,7 +199,11 @@ fn what_was_accepted_beyond_the_hard_limit_is_reset_without_a_word() {
         local: SocketAddr::from(([10, 0, 0, 1], 3002)),
     });
     fill(&mut rig, 1, 2);
-    assert_eq!(rig.watch.armed, BTreeSet::from([DOOR, SIDE]), "one each in flight");
+    assert_eq!(
+        rig.watch.armed,
+        BTreeSet::from([DOOR, SIDE]),
+        "one each in flight"
+    );
     rig.accepted(peer(3));
     let actions = rig.feed(Event::Accepted {
         listener: SIDE,
@@ -217,7 +228,13 @@ fn every_listener_that_waits_goes_on_when_there_is_room() {
     assert!(rig.watch.armed.is_empty());
     let actions = rig.ended(conn);
     assert_eq!(rig.watch.armed, BTreeSet::from([DOOR, SIDE]));
-    assert_eq!(actions.iter().filter(|a| matches!(a, Action::AcceptOne(_))).count(), 2);
+    assert_eq!(
+        actions
+            .iter()
+            .filter(|a| matches!(a, Action::AcceptOne(_)))
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -301,10 +318,18 @@ fn a_prefix_of_either_family_has_its_share_and_no_more() {
     let mut rig = Rig::open();
     assert_eq!(admitted(&mut rig, |n| v4(203, 0, 113, n)), 64);
     assert_eq!(admitted(&mut rig, |n| v4(203, 0, 113, 200 + n % 2)), 0);
-    assert_eq!(admitted(&mut rig, |n| v4(203, 0, 114, n)), 64, "the next /24");
+    assert_eq!(
+        admitted(&mut rig, |n| v4(203, 0, 114, n)),
+        64,
+        "the next /24"
+    );
     assert_eq!(admitted(&mut rig, |n| v6(0x2001, 0xdb8, 1, n)), 64);
     assert_eq!(admitted(&mut rig, |n| v6(0x2001, 0xdb8, 1, 500 + n)), 0);
-    assert_eq!(admitted(&mut rig, |n| v6(0x2001, 0xdb8, 2, n)), 64, "the next /48");
+    assert_eq!(
+        admitted(&mut rig, |n| v6(0x2001, 0xdb8, 2, n)),
+        64,
+        "the next /48"
+    );
     assert_eq!(rig.manager.counters().inbound, 256);
 }
 
@@ -331,7 +356,10 @@ fn the_prefixes_and_their_share_can_be_set() {
         prefixes,
         ..Config::default()
     });
-    assert_eq!(admitted(&mut rig, |n| v4(203, 5, u8::try_from(n).unwrap(), 1)), 3);
+    assert_eq!(
+        admitted(&mut rig, |n| v4(203, 5, u8::try_from(n).unwrap(), 1)),
+        3
+    );
     assert_eq!(admitted(&mut rig, |n| v6(0x2001, 0xdb8, n, 1)), 3);
     for (bits, max, let_in) in [(0, 5, 5), (32, 1, 100), (24, 0, 100), (255, 1, 100)] {
         let prefixes = Prefixes {
@@ -343,7 +371,11 @@ fn the_prefixes_and_their_share_can_be_set() {
             prefixes,
             ..Config::default()
         });
-        assert_eq!(admitted(&mut rig, |n| v4(7, 7, 7, n)), let_in, "/{bits}, {max} each");
+        assert_eq!(
+            admitted(&mut rig, |n| v4(7, 7, 7, n)),
+            let_in,
+            "/{bits}, {max} each"
+        );
     }
 }
 
@@ -354,7 +386,13 @@ fn loopback_and_the_exempt_have_no_share() {
     let ip = v4(203, 0, 113, 9);
     rig.feed(Event::Exempt { ip, on: true });
     assert_eq!(admitted(&mut rig, |_| ip), 100);
-    assert_eq!(admitted(&mut rig, |_| v4(203, 0, 113, 10)), 64, "a neighbour is not");
+    let near = v4(198, 51, 100, 9);
+    rig.feed(Event::Exempt { ip: near, on: true });
+    for port in 1..=10 {
+        rig.accepted(SocketAddr::new(near, port));
+    }
+    let neighbours = admitted(&mut rig, |_| v4(198, 51, 100, 10));
+    assert_eq!(neighbours, 54, "a neighbour shares the prefix with it");
     rig.feed(Event::Exempt { ip, on: false });
     assert_eq!(admitted(&mut rig, |_| ip), 0, "again limited");
     let mut rig = Rig::open();
@@ -386,7 +424,10 @@ fn a_source_is_charged_for_as_long_as_a_socket_is_open() {
     assert_eq!(rig.state(conn), State::Terminating);
     let conn = adopted(&rig.accept_from(other)).expect("only remembered");
     rig.feed(Event::Lingering { conn });
-    assert!(refusals(&rig.accept_from(peer(1))) == [Refusal::Prefix(1)], "reading our refusal");
+    assert!(
+        refusals(&rig.accept_from(peer(1))) == [Refusal::Prefix(1)],
+        "reading our refusal"
+    );
     rig.ended(conn);
     assert!(adopted(&rig.accept_from(peer(1))).is_some());
 }
@@ -414,7 +455,11 @@ fn failures_to_accept_pause_and_only_a_fatal_one_loses_its_listener() {
         listener: SIDE,
         local: SocketAddr::from(([10, 0, 0, 1], 3002)),
     });
-    for (cause, pause) in [(Cause::Reset, 500), (Cause::Resources, 1_000), (Cause::Reset, 500)] {
+    for (cause, pause) in [
+        (Cause::Reset, 500),
+        (Cause::Resources, 1_000),
+        (Cause::Reset, 500),
+    ] {
         let began = rig.now;
         let pause = Duration::from_millis(pause);
         let actions = rig.feed(Event::AcceptFailed {
@@ -498,8 +543,10 @@ fn lower_limits_end_the_excess_at_once_and_higher_ones_let_in() {
     let over = closed(&actions);
     assert_eq!(over.len(), 7);
     assert!(over.iter().all(|(_, fault)| *fault == Fault::Limit));
-    let lost: Vec<&Serial> =
-        used.iter().filter(|conn| over.iter().any(|(victim, _)| victim == *conn)).collect();
+    let lost: Vec<&Serial> = used
+        .iter()
+        .filter(|conn| over.iter().any(|(victim, _)| victim == *conn))
+        .collect();
     assert_eq!(lost.len(), 1, "those that we use go last");
     assert_eq!(demoted(&actions), [*lost[0]]);
     assert_eq!(rig.manager.counters().inbound, 3);
@@ -511,8 +558,10 @@ fn lower_limits_end_the_excess_at_once_and_higher_ones_let_in() {
     assert!(asks(&actions) && resumed(&actions));
 }
 
+type States = Vec<(Serial, State)>;
+
 /// Fills to the limit with one connection of each sort, oldest first, then makes one more count.
-fn crowd(victims: Victims, hard: u32) -> (Rig, Vec<(Serial, State)>, Vec<(Serial, Fault)>) {
+fn crowd(victims: Victims, hard: u32) -> (Rig, States, Vec<(Serial, Fault)>) {
     let mut rig = Rig::listening(Config {
         victims,
         ..at_once(hard)
@@ -574,13 +623,15 @@ fn by_state_the_order_is_handshake_idle_one_way_both_ways() {
     assert_eq!(gone.len(), 9);
     let kinds: Vec<State> = gone
         .iter()
-        .filter_map(|conn| states.iter().find(|(c, _)| c == conn).map(|(_, state)| *state))
+        .filter_map(|conn| {
+            states
+                .iter()
+                .find(|(c, _)| c == conn)
+                .map(|(_, state)| *state)
+        })
         .collect();
     let expected: Vec<State> = order.into_iter().flat_map(|state| [state, state]).collect();
     assert_eq!(kinds, expected);
-    for (first, second) in [(0, 1), (6, 7), (4, 5)] {
-        let _ = (first, second);
-    }
 }
 
 #[test]
@@ -598,7 +649,11 @@ fn at_random_those_that_we_use_go_only_when_nobody_else_is_left() {
             delay: Duration::ZERO,
         }));
         let gone = closed(&actions);
-        assert!(gone.iter().all(|(conn, _)| state(*conn) != Some(State::Duplex)), "{gone:?}");
+        assert!(
+            gone.iter()
+                .all(|(conn, _)| state(*conn) != Some(State::Duplex)),
+            "{gone:?}"
+        );
         assert_eq!(rig.manager.counters().full_duplex, used);
         spared.insert(over[0].0);
         let actions = rig.feed(Event::Limit(Limits {
@@ -624,7 +679,10 @@ fn chance_picks_different_victims() {
         let over = closed(&actions);
         assert_eq!(over.len(), 1);
         conns.push(ours);
-        let at = conns.iter().position(|conn| *conn == over[0].0).expect("a candidate");
+        let at = conns
+            .iter()
+            .position(|conn| *conn == over[0].0)
+            .expect("a candidate");
         conns.remove(at);
         picked.insert(at);
         next += 1;
@@ -707,7 +765,10 @@ fn as_many_requests_wait_as_may_and_more_are_refused() {
     }
     assert_eq!((rig.manager.waiting(), full), (5, 4));
     let actions = rig.agree(conn, DUPLEX);
-    assert_eq!(words(&actions), "reuse, no exists, no exists, no exists, no exists");
+    assert_eq!(
+        words(&actions),
+        "reuse, no exists, no exists, no exists, no exists"
+    );
     assert_eq!(rig.manager.waiting(), 0);
 }
 
@@ -760,4 +821,45 @@ fn time_at_its_end_does_no_harm() {
     rig.stop(conn, HOT);
     rig.release(conn);
     assert!(rig.manager.len() <= 1);
+}
+
+#[test]
+fn after_a_pause_the_delay_of_the_count_still_applies() {
+    let mut rig = Rig::listening(with(1, 5));
+    rig.accepted(peer(1));
+    rig.accepted(peer(2));
+    let began = rig.now;
+    rig.run(SECOND * 2);
+    assert!(rig.watch.armed.contains(&DOOR));
+    rig.feed(Event::AcceptFailed {
+        listener: DOOR,
+        cause: Cause::Reset,
+        fatal: false,
+    });
+    let actions = rig.tick(Duration::from_millis(500));
+    assert_eq!(
+        waits(&actions),
+        [(2, Wait::Delay(Duration::from_millis(1_250)))]
+    );
+    rig.run(SECOND * 2);
+    assert!(rig.watch.armed.contains(&DOOR));
+    assert!(rig.now.since(began) > SECOND * 4);
+}
+
+#[test]
+fn as_many_read_their_refusal_as_may_and_more_are_reset() {
+    let mut rig = Rig::listening(Config {
+        quarantined_max: 3,
+        ..Config::default()
+    });
+    let mut over = Vec::new();
+    for n in 1..=8 {
+        let conn = rig.accepted(peer(n));
+        over.extend(closed(&rig.feed(Event::Lingering { conn })));
+        assert_eq!(rig.manager.counters().terminating, n.min(3));
+    }
+    // At once: who only reads our refusal would be closed in order already.
+    let expected: Vec<(Serial, Fault)> = (1..=5).map(|n| (Serial(n), Fault::Limit)).collect();
+    assert_eq!(over, expected);
+    assert_eq!(rig.manager.counters().inbound, 0, "they count no more");
 }

@@ -8,7 +8,7 @@
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
-    string::{String, ToString},
+    string::String,
     vec::Vec,
 };
 use core::time::Duration;
@@ -187,11 +187,12 @@ const NAMES: [(At, State, Option<Heat>); 29] = {
 };
 
 /// A row: in these situations, upon this input, the connection goes there and this is asked for.
-/// `None` = its state stays.
-type Row = (&'static [At], In, Option<Next>, &'static str);
+type Row = (&'static [At], In, Next, &'static str);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
+    /// Its state stays.
+    Same,
     /// This connection's new state and the peer's use.
     Is(State, Option<Heat>),
     /// Out of the table.
@@ -202,15 +203,13 @@ enum Next {
     Joined,
 }
 
-const fn is(state: State, heat: Heat) -> Option<Next> {
-    Some(Next::Is(state, Some(heat)))
+const fn is(state: State, heat: Heat) -> Next {
+    Next::Is(state, Some(heat))
 }
 
-const fn bare(state: State) -> Option<Next> {
-    Some(Next::Is(state, None))
+const fn bare(state: State) -> Next {
+    Next::Is(state, None)
 }
-
-const GONE: Option<Next> = Some(Next::Gone);
 
 const USED: &[At] = &[
     At::OutUni,
@@ -253,112 +252,416 @@ const THEIRS: &[At] = &[
 
 /// Acquire: the first step. src: ouroboros-network, `acquireOutboundConnection`
 const ACQUIRE: &[Row] = &[
-    (&[At::Absent], In::Acquire, Some(Next::Joined), "dial"),
-    (&[At::Absent], In::AcquireInbound, None, "no notfound"),
-    (&[At::Dialling, At::GreetOut], In::Acquire, None, "no exists"),
-    (&[At::Dialling, At::GreetOut], In::AcquireInbound, None, "no exists"),
-    (USED, In::Acquire, None, "no exists"),
-    (USED, In::AcquireInbound, None, "no exists"),
-    (&[At::LingerUni, At::LingerDup, At::LingerDupIn], In::Acquire, None, "no releasing"),
-    (&[At::LingerUni, At::LingerDup, At::LingerDupIn], In::AcquireInbound, None, "no releasing"),
-    (&[At::IdleUni, At::WarmUni, At::HotUni], In::Acquire, None, "no forbidden"),
-    (&[At::IdleUni, At::WarmUni, At::HotUni], In::AcquireInbound, None, "no forbidden"),
-    (&[At::IdleDup, At::IdleDupOut], In::Acquire, is(State::OutboundDupTicking, Heat::Idle), "reuse"),
-    (&[At::IdleDup, At::IdleDupOut], In::AcquireInbound, is(State::OutboundDupTicking, Heat::Idle), "reuse"),
-    (&[At::Warm, At::WarmOut], In::Acquire, is(State::Duplex, Heat::Warm), "reuse"),
-    (&[At::Warm, At::WarmOut], In::AcquireInbound, is(State::Duplex, Heat::Warm), "reuse"),
-    (&[At::Hot, At::Both], In::Acquire, is(State::Duplex, Heat::Hot), "reuse"),
-    (&[At::Hot, At::Both], In::AcquireInbound, is(State::Duplex, Heat::Hot), "reuse"),
+    (&[At::Absent], In::Acquire, Next::Joined, "dial"),
+    (&[At::Absent], In::AcquireInbound, Next::Same, "no notfound"),
+    (
+        &[At::Dialling, At::GreetOut],
+        In::Acquire,
+        Next::Same,
+        "no exists",
+    ),
+    (
+        &[At::Dialling, At::GreetOut],
+        In::AcquireInbound,
+        Next::Same,
+        "no exists",
+    ),
+    (USED, In::Acquire, Next::Same, "no exists"),
+    (USED, In::AcquireInbound, Next::Same, "no exists"),
+    (
+        &[At::LingerUni, At::LingerDup, At::LingerDupIn],
+        In::Acquire,
+        Next::Same,
+        "no releasing",
+    ),
+    (
+        &[At::LingerUni, At::LingerDup, At::LingerDupIn],
+        In::AcquireInbound,
+        Next::Same,
+        "no releasing",
+    ),
+    (
+        &[At::IdleUni, At::WarmUni, At::HotUni],
+        In::Acquire,
+        Next::Same,
+        "no forbidden",
+    ),
+    (
+        &[At::IdleUni, At::WarmUni, At::HotUni],
+        In::AcquireInbound,
+        Next::Same,
+        "no forbidden",
+    ),
+    (
+        &[At::IdleDup, At::IdleDupOut],
+        In::Acquire,
+        is(State::OutboundDupTicking, Heat::Idle),
+        "reuse",
+    ),
+    (
+        &[At::IdleDup, At::IdleDupOut],
+        In::AcquireInbound,
+        is(State::OutboundDupTicking, Heat::Idle),
+        "reuse",
+    ),
+    (
+        &[At::Warm, At::WarmOut],
+        In::Acquire,
+        is(State::Duplex, Heat::Warm),
+        "reuse",
+    ),
+    (
+        &[At::Warm, At::WarmOut],
+        In::AcquireInbound,
+        is(State::Duplex, Heat::Warm),
+        "reuse",
+    ),
+    (
+        &[At::Hot, At::Both],
+        In::Acquire,
+        is(State::Duplex, Heat::Hot),
+        "reuse",
+    ),
+    (
+        &[At::Hot, At::Both],
+        In::AcquireInbound,
+        is(State::Duplex, Heat::Hot),
+        "reuse",
+    ),
     // In the handshake with the peer as client, or remembered: it waits.
 ];
 
 /// Cancel: a dial and its handshake end; who waits does so no longer.
 const CANCEL: &[Row] = &[
-    (&[At::Dialling, At::GreetOut], In::Cancel, GONE, "close cancelled, no cancelled"),
-    (&[At::GreetInWaited, At::QuarantineWaited], In::Cancel, None, "no cancelled"),
+    (
+        &[At::Dialling, At::GreetOut],
+        In::Cancel,
+        Next::Gone,
+        "close cancelled, no cancelled",
+    ),
+    (
+        &[At::GreetInWaited, At::QuarantineWaited],
+        In::Cancel,
+        Next::Same,
+        "no cancelled",
+    ),
 ];
 
 /// Dialling. src: ouroboros-network, `acquireOutboundConnection`
 const DIAL: &[Row] = &[
-    (&[At::Dialling], In::Connected, bare(State::UnnegotiatedOutbound), "greet"),
-    (&[At::Dialling], In::ConnectFailed, GONE, "no connect"),
+    (
+        &[At::Dialling],
+        In::Connected,
+        bare(State::UnnegotiatedOutbound),
+        "greet",
+    ),
+    (&[At::Dialling], In::ConnectFailed, Next::Gone, "no connect"),
 ];
 
 /// Accepting. src: ouroboros-network, `includeInboundConnection`
 const ACCEPT: &[Row] = &[
-    (&[At::Absent, At::Dialling], In::Accept, Some(Next::Joined), "adopt, answer"),
-    (&[At::GreetIn, At::Refusing], In::Accept, Some(Next::Succeeded), "close replaced, adopt, answer"),
-    (THEIRS, In::Accept, Some(Next::Succeeded), "close replaced, adopt, answer"),
-    (&[At::GreetOut, At::GreetInWaited], In::Accept, Some(Next::Succeeded), "close replaced, no replaced, adopt, answer"),
-    (HELD, In::Accept, Some(Next::Succeeded), "close replaced, demoted, adopt, answer"),
-    (&[At::Quarantine, At::QuarantineWaited], In::Accept, Some(Next::Succeeded), "adopt, answer"),
-    (&[At::QuarantineOwed], In::Accept, Some(Next::Succeeded), "demoted, adopt, answer"),
+    (
+        &[At::Absent, At::Dialling],
+        In::Accept,
+        Next::Joined,
+        "adopt, answer",
+    ),
+    (
+        &[At::GreetIn, At::Refusing],
+        In::Accept,
+        Next::Succeeded,
+        "adopt, answer, close replaced",
+    ),
+    (
+        THEIRS,
+        In::Accept,
+        Next::Succeeded,
+        "adopt, answer, close replaced",
+    ),
+    (
+        &[At::GreetOut],
+        In::Accept,
+        Next::Succeeded,
+        "adopt, answer, close replaced, no replaced",
+    ),
+    (
+        HELD,
+        In::Accept,
+        Next::Succeeded,
+        "adopt, answer, close replaced, demoted",
+    ),
+    (
+        &[At::Quarantine],
+        In::Accept,
+        Next::Succeeded,
+        "adopt, answer",
+    ),
+    (
+        &[At::QuarantineOwed],
+        In::Accept,
+        Next::Succeeded,
+        "adopt, answer, demoted",
+    ),
+    // Who waited waits for the new one.
+    (
+        &[At::GreetInWaited],
+        In::Accept,
+        Next::Succeeded,
+        "adopt, answer, close replaced",
+    ),
+    (
+        &[At::QuarantineWaited],
+        In::Accept,
+        Next::Succeeded,
+        "adopt, answer",
+    ),
 ];
 
 /// The end of the handshake. src: ouroboros-network, connection handler
 const AGREE: &[Row] = &[
-    (&[At::GreetOut], In::AgreedDuplex, is(State::OutboundDupTicking, Heat::Idle), "got"),
-    (&[At::GreetOut], In::AgreedOneWay, bare(State::OutboundUni), "got"),
-    (&[At::GreetIn], In::AgreedDuplex, is(State::InboundIdleDup, Heat::Idle), ""),
-    (&[At::GreetIn], In::AgreedOneWay, is(State::InboundIdleUni, Heat::Idle), ""),
-    (&[At::GreetInWaited], In::AgreedDuplex, is(State::OutboundDupTicking, Heat::Idle), "reuse"),
-    (&[At::GreetInWaited], In::AgreedOneWay, is(State::InboundIdleUni, Heat::Idle), "no forbidden"),
-    (&[At::GreetIn], In::Lingering, bare(State::Terminating), ""),
+    (
+        &[At::GreetOut],
+        In::AgreedDuplex,
+        is(State::OutboundDupTicking, Heat::Idle),
+        "got",
+    ),
+    (
+        &[At::GreetOut],
+        In::AgreedOneWay,
+        bare(State::OutboundUni),
+        "got",
+    ),
+    (
+        &[At::GreetIn],
+        In::AgreedDuplex,
+        is(State::InboundIdleDup, Heat::Idle),
+        "",
+    ),
+    (
+        &[At::GreetIn],
+        In::AgreedOneWay,
+        is(State::InboundIdleUni, Heat::Idle),
+        "",
+    ),
+    (
+        &[At::GreetInWaited],
+        In::AgreedDuplex,
+        is(State::OutboundDupTicking, Heat::Idle),
+        "reuse",
+    ),
+    (
+        &[At::GreetInWaited],
+        In::AgreedOneWay,
+        is(State::InboundIdleUni, Heat::Idle),
+        "no forbidden",
+    ),
+    // Who waits does so until the peer has read the refusal, then dials.
+    (
+        &[At::GreetIn, At::GreetInWaited],
+        In::Lingering,
+        bare(State::Terminating),
+        "",
+    ),
 ];
 
 /// The peer's use. src: ouroboros-network, `promotedToWarmRemote`, `demotedToColdRemote`, inbound
 /// governor
 const PEER: &[Row] = &[
-    (&[At::IdleUni], In::StartWarm, is(State::InboundUni, Heat::Warm), ""),
-    (&[At::IdleUni], In::StartHot, is(State::InboundUni, Heat::Hot), ""),
-    (&[At::IdleDup, At::IdleDupOut], In::StartWarm, is(State::InboundDup, Heat::Warm), ""),
-    (&[At::IdleDup, At::IdleDupOut], In::StartHot, is(State::InboundDup, Heat::Hot), ""),
-    (&[At::Tick, At::TickIn, At::Cold, At::ColdIn], In::StartWarm, is(State::Duplex, Heat::Warm), ""),
-    (&[At::Tick, At::TickIn, At::Cold, At::ColdIn], In::StartHot, is(State::Duplex, Heat::Hot), ""),
-    (&[At::LingerDup, At::LingerDupIn], In::StartWarm, is(State::InboundDup, Heat::Warm), "demoted"),
-    (&[At::LingerDup, At::LingerDupIn], In::StartHot, is(State::InboundDup, Heat::Hot), "demoted"),
-    (&[At::WarmUni], In::StartHot, is(State::InboundUni, Heat::Hot), ""),
-    (&[At::Warm, At::WarmOut], In::StartHot, is(State::InboundDup, Heat::Hot), ""),
-    (&[At::DupWarm, At::DupWarmIn], In::StartHot, is(State::Duplex, Heat::Hot), ""),
-    (&[At::WarmUni], In::EndWarm, is(State::InboundIdleUni, Heat::Idle), ""),
-    (&[At::HotUni], In::EndHot, is(State::InboundIdleUni, Heat::Idle), ""),
-    (&[At::Warm, At::WarmOut], In::EndWarm, is(State::InboundIdleDup, Heat::Idle), ""),
-    (&[At::Hot], In::EndHot, is(State::InboundIdleDup, Heat::Idle), ""),
-    (&[At::Both], In::EndHot, is(State::InboundDup, Heat::Warm), ""),
-    (&[At::DupWarm, At::DupWarmIn], In::EndWarm, is(State::OutboundDupTicking, Heat::Idle), ""),
-    (&[At::DupHot], In::EndHot, is(State::OutboundDupTicking, Heat::Idle), ""),
-    (&[At::DupBoth], In::EndHot, is(State::Duplex, Heat::Warm), ""),
+    (
+        &[At::IdleUni],
+        In::StartWarm,
+        is(State::InboundUni, Heat::Warm),
+        "",
+    ),
+    (
+        &[At::IdleUni],
+        In::StartHot,
+        is(State::InboundUni, Heat::Hot),
+        "",
+    ),
+    (
+        &[At::IdleDup, At::IdleDupOut],
+        In::StartWarm,
+        is(State::InboundDup, Heat::Warm),
+        "",
+    ),
+    (
+        &[At::IdleDup, At::IdleDupOut],
+        In::StartHot,
+        is(State::InboundDup, Heat::Hot),
+        "",
+    ),
+    (
+        &[At::Tick, At::TickIn, At::Cold, At::ColdIn],
+        In::StartWarm,
+        is(State::Duplex, Heat::Warm),
+        "",
+    ),
+    (
+        &[At::Tick, At::TickIn, At::Cold, At::ColdIn],
+        In::StartHot,
+        is(State::Duplex, Heat::Hot),
+        "",
+    ),
+    (
+        &[At::LingerDup, At::LingerDupIn],
+        In::StartWarm,
+        is(State::InboundDup, Heat::Warm),
+        "demoted",
+    ),
+    (
+        &[At::LingerDup, At::LingerDupIn],
+        In::StartHot,
+        is(State::InboundDup, Heat::Hot),
+        "demoted",
+    ),
+    (
+        &[At::WarmUni],
+        In::StartHot,
+        is(State::InboundUni, Heat::Hot),
+        "",
+    ),
+    (
+        &[At::Warm, At::WarmOut],
+        In::StartHot,
+        is(State::InboundDup, Heat::Hot),
+        "",
+    ),
+    (
+        &[At::DupWarm, At::DupWarmIn],
+        In::StartHot,
+        is(State::Duplex, Heat::Hot),
+        "",
+    ),
+    (
+        &[At::WarmUni],
+        In::EndWarm,
+        is(State::InboundIdleUni, Heat::Idle),
+        "",
+    ),
+    (
+        &[At::HotUni],
+        In::EndHot,
+        is(State::InboundIdleUni, Heat::Idle),
+        "",
+    ),
+    (
+        &[At::Warm, At::WarmOut],
+        In::EndWarm,
+        is(State::InboundIdleDup, Heat::Idle),
+        "",
+    ),
+    (
+        &[At::Hot],
+        In::EndHot,
+        is(State::InboundIdleDup, Heat::Idle),
+        "",
+    ),
+    (
+        &[At::Both],
+        In::EndHot,
+        is(State::InboundDup, Heat::Warm),
+        "",
+    ),
+    (
+        &[At::DupWarm, At::DupWarmIn],
+        In::EndWarm,
+        is(State::OutboundDupTicking, Heat::Idle),
+        "",
+    ),
+    (
+        &[At::DupHot],
+        In::EndHot,
+        is(State::OutboundDupTicking, Heat::Idle),
+        "",
+    ),
+    (
+        &[At::DupBoth],
+        In::EndHot,
+        is(State::Duplex, Heat::Warm),
+        "",
+    ),
 ];
 
 /// Our release. src: ouroboros-network, `releaseOutboundConnection`
 const RELEASE: &[Row] = &[
     (&[At::OutUni], In::Release, bare(State::OutboundIdleUni), ""),
-    (&[At::Cold, At::ColdIn], In::Release, is(State::OutboundIdleDup, Heat::Cold), ""),
-    (&[At::Tick, At::TickIn], In::Release, is(State::InboundIdleDup, Heat::Idle), "demoted"),
-    (&[At::DupWarm, At::DupWarmIn], In::Release, is(State::InboundDup, Heat::Warm), "demoted"),
-    (&[At::DupHot, At::DupBoth], In::Release, is(State::InboundDup, Heat::Hot), "demoted"),
+    (
+        &[At::Cold, At::ColdIn],
+        In::Release,
+        is(State::OutboundIdleDup, Heat::Cold),
+        "",
+    ),
+    (
+        &[At::Tick, At::TickIn],
+        In::Release,
+        is(State::InboundIdleDup, Heat::Idle),
+        "demoted",
+    ),
+    (
+        &[At::DupWarm, At::DupWarmIn],
+        In::Release,
+        is(State::InboundDup, Heat::Warm),
+        "demoted",
+    ),
+    (
+        &[At::DupHot, At::DupBoth],
+        In::Release,
+        is(State::InboundDup, Heat::Hot),
+        "demoted",
+    ),
 ];
 
 /// Time. src: ouroboros-network, `releaseInboundConnection`, outbound idle timeout, time wait
 const TIME: &[Row] = &[
-    (&[At::Tick, At::TickIn], In::Due, is(State::OutboundDupExpired, Heat::Cold), ""),
-    (&[At::IdleUni, At::IdleDup, At::IdleDupOut], In::Due, bare(State::Terminating), "close idle"),
-    (&[At::LingerUni, At::LingerDup, At::LingerDupIn], In::Due, bare(State::Terminating), "close released"),
-    (&[At::Quarantine], In::Due, GONE, ""),
-    (&[At::QuarantineOwed], In::Due, GONE, "demoted"),
-    (&[At::QuarantineWaited], In::Due, Some(Next::Succeeded), "dial"),
+    (
+        &[At::Tick, At::TickIn],
+        In::Due,
+        is(State::OutboundDupExpired, Heat::Cold),
+        "",
+    ),
+    (
+        &[At::IdleUni, At::IdleDup, At::IdleDupOut],
+        In::Due,
+        bare(State::Terminating),
+        "close idle",
+    ),
+    (
+        &[At::LingerUni, At::LingerDup, At::LingerDupIn],
+        In::Due,
+        bare(State::Terminating),
+        "close released",
+    ),
+    (&[At::Quarantine], In::Due, Next::Gone, ""),
+    (&[At::QuarantineOwed], In::Due, Next::Gone, "demoted"),
+    (&[At::QuarantineWaited], In::Due, Next::Succeeded, "dial"),
 ];
 
 /// The end. src: ouroboros-network, connection handler clean-up
 const END: &[Row] = &[
-    (&[At::GreetOut, At::GreetInWaited], In::Ended, GONE, "no lost"),
-    (&[At::GreetIn, At::Refusing], In::Ended, GONE, ""),
-    (HELD, In::Ended, GONE, "demoted"),
-    (THEIRS, In::Ended, GONE, ""),
-    (&[At::Dialling, At::GreetOut, At::GreetInWaited], In::Abort, GONE, "close lost, no lost"),
-    (&[At::GreetIn, At::Refusing], In::Abort, GONE, "close lost"),
-    (HELD, In::Abort, GONE, "close lost, demoted"),
-    (THEIRS, In::Abort, GONE, "close lost"),
+    (
+        &[At::GreetOut, At::GreetInWaited],
+        In::Ended,
+        Next::Gone,
+        "no lost",
+    ),
+    (&[At::GreetIn, At::Refusing], In::Ended, Next::Gone, ""),
+    (HELD, In::Ended, Next::Gone, "demoted"),
+    (THEIRS, In::Ended, Next::Gone, ""),
+    (
+        &[At::Dialling, At::GreetOut, At::GreetInWaited],
+        In::Abort,
+        Next::Gone,
+        "close unfinished, no unfinished",
+    ),
+    (
+        &[At::GreetIn, At::Refusing],
+        In::Abort,
+        Next::Gone,
+        "close unfinished",
+    ),
+    (HELD, In::Abort, Next::Gone, "close unfinished, demoted"),
+    (THEIRS, In::Abort, Next::Gone, "close unfinished"),
 ];
 
 const TABLES: [&[Row]; 9] = [
@@ -386,7 +689,11 @@ fn scene(at: At) -> Scene {
         _ => Request(1),
     };
     if let Some((_, state, heat)) = NAMES.iter().find(|(name, ..)| *name == at) {
-        assert_eq!((rig.state(conn), rig.manager.heat(conn)), (*state, *heat), "{at:?}");
+        assert_eq!(
+            (rig.state(conn), rig.manager.heat(conn)),
+            (*state, *heat),
+            "{at:?}"
+        );
     } else {
         assert_eq!(rig.manager.len(), 0);
     }
@@ -440,7 +747,6 @@ fn after(rig: &mut Rig, at: At, then: impl Fn(&mut Rig, Serial)) -> Serial {
     conn
 }
 
-/// Whether the responder that would start runs already, or the one that would end does not.
 fn feed(scene: &mut Scene, at: At, input: In) -> Vec<Action> {
     let Scene { rig, conn, request } = scene;
     let conn = *conn;
@@ -454,7 +760,7 @@ fn feed(scene: &mut Scene, at: At, input: In) -> Vec<Action> {
         In::AcquireInbound => rig.acquire_via(them, DUPLEX, Via::Inbound).1,
         In::Cancel => rig.cancel(*request),
         In::Release => rig.release(conn),
-        In::Abort => rig.feed(Event::Abort(conn, LOST)),
+        In::Abort => rig.feed(Event::Abort(conn, Fault::Unfinished)),
         In::Accept => rig.accept_from(them),
         In::Connected => rig.feed(Event::Connected {
             conn,
@@ -490,20 +796,26 @@ fn row(at: At, input: In) -> Option<&'static Row> {
 /// What is different from the table, if anything.
 fn compare(at: At, input: In) -> Result<(), String> {
     let mut scene = scene(at);
-    let was = (scene.rig.state(scene.conn), scene.rig.manager.heat(scene.conn));
+    let was = (
+        scene.rig.state(scene.conn),
+        scene.rig.manager.heat(scene.conn),
+    );
     let before: BTreeSet<Serial> = scene.rig.manager.conns().map(|(conn, _)| conn).collect();
     let actions = feed(&mut scene, at, input);
     let rig = &scene.rig;
     let now = (rig.state(scene.conn), rig.manager.heat(scene.conn));
-    let new: BTreeMap<Serial, State> =
-        rig.manager.conns().filter(|(conn, _)| !before.contains(conn)).collect();
-    let (next, asked) = row(at, input).map_or((None, ""), |row| (row.2, row.3));
+    let new: BTreeMap<Serial, State> = rig
+        .manager
+        .conns()
+        .filter(|(conn, _)| !before.contains(conn))
+        .collect();
+    let (next, asked) = row(at, input).map_or((Next::Same, ""), |row| (row.2, row.3));
     let (expected, news) = match next {
-        None => (was, 0),
-        Some(Next::Joined) => (was, 1),
-        Some(Next::Is(state, heat)) => ((state, heat), 0),
-        Some(Next::Gone) => ((State::Unknown, None), 0),
-        Some(Next::Succeeded) => ((State::Unknown, None), 1),
+        Next::Same => (was, 0),
+        Next::Joined => (was, 1),
+        Next::Is(state, heat) => ((state, heat), 0),
+        Next::Gone => ((State::Unknown, None), 0),
+        Next::Succeeded => ((State::Unknown, None), 1),
     };
     let got = words(&actions);
     if now == expected && new.len() == news && got == asked {
@@ -527,7 +839,12 @@ fn every_situation_and_input_is_as_the_table_says() {
         }
     }
     assert_eq!(compared, 540);
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -575,30 +892,35 @@ fn a_shutdown_ends_every_situation() {
         let Scene { mut rig, conn, .. } = scene(at);
         let held = rig.watch.held();
         let actions = rig.feed(Event::Shutdown);
-        assert_eq!(rig.watch.due(), 0, "{at:?}: every request is answered");
-        for (_, outcome) in outcomes(&actions) {
+        let mut answers = outcomes(&actions);
+        if rig.state(conn) != State::Unknown {
+            assert_eq!(
+                closed(&actions),
+                [(conn, Fault::Closed)],
+                "{at:?} is ended in order"
+            );
+            let fault = Fault::Closed;
+            answers.extend(outcomes(&rig.feed(Event::Ended { conn, fault })));
+        }
+        for (_, outcome) in answers {
             assert_eq!(outcome, Err(NotAcquired::Shutdown), "{at:?}");
         }
-        if rig.state(conn) != State::Unknown {
-            assert_eq!(closed(&actions), [(conn, Fault::Closed)], "{at:?} is ended in order");
-            rig.feed(Event::Ended {
-                conn,
-                fault: Fault::Closed,
-            });
-        }
+        assert_eq!(rig.watch.due(), 0, "{at:?}: every request is answered");
         assert!(rig.watch.stopped, "{at:?}");
         assert!(rig.watch.all_gone(), "{at:?}");
         assert_eq!(rig.watch.held(), 0, "{at:?}: {held} were held");
         let (_, actions) = rig.acquire(peer(2));
         assert_eq!(words(&actions), "no shutdown");
         let refused = rig.accept_from(peer(3));
-        assert_eq!((words(&refused).as_str(), adopted(&refused)), ("reset", None));
+        assert_eq!(
+            (words(&refused).as_str(), adopted(&refused)),
+            ("reset", None)
+        );
     }
 }
 
-/// With a prefix of each row's situation as name, so that a report can be read alone.
 #[test]
-fn a_duplex_agreement_on_a_dial_that_offers_one_way_counts_as_one_way() {
+fn a_dial_that_asks_for_one_way_offers_one_way() {
     let mut rig = Rig::open();
     let (_, actions) = rig.acquire_via(peer(1), ONE_WAY, Via::Dial);
     assert_eq!(words(&actions), "dial");
@@ -608,9 +930,11 @@ fn a_duplex_agreement_on_a_dial_that_offers_one_way_counts_as_one_way() {
         local: home(),
     });
     assert!(
-        greet.iter().any(|action| matches!(action, Action::Greet { mode: ONE_WAY, .. })),
+        greet
+            .iter()
+            .any(|action| matches!(action, Action::Greet { mode: ONE_WAY, .. })),
         "{}",
-        words(&greet).to_string()
+        words(&greet)
     );
     rig.agree(conn, ONE_WAY);
     assert_eq!(rig.state(conn), State::OutboundUni);
@@ -624,13 +948,17 @@ fn a_node_without_responders_never_offers_duplex() {
         ..Config::default()
     });
     let (_, actions) = rig.acquire(peer(1));
-    assert!(
-        matches!(actions.iter().find(|a| matches!(a, Action::Dial { .. })),
-            Some(Action::Dial { bind: None, .. })),
-    );
+    assert!(matches!(
+        actions.iter().find(|a| matches!(a, Action::Dial { .. })),
+        Some(Action::Dial { bind: None, .. })
+    ),);
     let greet = rig.feed(Event::Connected {
         conn: Serial(1),
         local: home(),
     });
-    assert!(greet.iter().any(|action| matches!(action, Action::Greet { mode: ONE_WAY, .. })));
+    assert!(
+        greet
+            .iter()
+            .any(|action| matches!(action, Action::Greet { mode: ONE_WAY, .. }))
+    );
 }
