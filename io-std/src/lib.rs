@@ -6,7 +6,7 @@
 //! # Running a node
 //!
 //! ```
-//! # #[cfg(unix)] fn main() -> std::io::Result<()> {
+//! # fn main() -> std::io::Result<()> {
 //! use samanea_core::node::{Command, Config, Engine, Node};
 //! use samanea_std::{NoApplication, Options};
 //! use std::sync::Arc;
@@ -20,7 +20,6 @@
 //! handle.wait();
 //! # Ok(())
 //! # }
-//! # #[cfg(not(unix))] fn main() {}
 //! ```
 //!
 //! What the application keeps and judges it says through [`Application`]; what is recorded for a
@@ -37,7 +36,11 @@
 #![doc = include_str!("../examples/write_your_own_driver.rs")]
 //! ```
 //!
-//! The driver on threads needs a Unix; the shared parts do not.
+//! # Platforms
+//!
+//! On Unix the driver has a thread for each connection, which reads where it waits: the fastest
+//! way for few connections. Elsewhere, where no thread can be woken from a read and none can write
+//! without blocking beside it, one thread serves all sockets; the interface is the same.
 
 pub mod clock;
 #[cfg(feature = "_conformance")]
@@ -53,6 +56,10 @@ pub mod tape;
 mod app;
 mod line;
 mod options;
+#[cfg(any(not(unix), feature = "_conformance"))]
+#[cfg_attr(unix, doc(hidden))]
+pub mod single;
+mod tally;
 #[cfg(unix)]
 mod threads;
 
@@ -60,5 +67,7 @@ pub use app::{Application, NoApplication};
 pub use clock::Clock;
 pub use line::{Ending, Line, Outgoing, Wish};
 pub use options::{Limits, Options};
+#[cfg(not(unix))]
+pub use single::{Handle, start};
 #[cfg(unix)]
 pub use threads::{Handle, start};

@@ -46,6 +46,20 @@ pub fn dialler(
     Ok(socket)
 }
 
+/// Whether an error of connecting a socket that does not block says that it is under way.
+pub fn is_under_way(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let errno = Errno::from_io_error(error);
+        errno == Some(Errno::INPROGRESS) || errno == Some(Errno::INTR)
+    }
+    #[cfg(not(unix))]
+    {
+        error.kind() == io::ErrorKind::WouldBlock
+    }
+}
+
 /// Sets what every connection has: no delay for short segments, little that is unsent in the
 /// kernel, and a reset when it is dropped.
 pub fn tune<'s>(socket: impl Into<SockRef<'s>>, unsent_bytes: u32) -> io::Result<()> {

@@ -1,16 +1,17 @@
-//! The driver passes the cases of every driver.
-#![cfg(unix)]
+//! The drivers pass the cases of every driver.
 
 mod support;
 
 use samanea_std::conformance::{CASES, run};
-use support::Threads;
+use support::DRIVERS;
 
 macro_rules! cases {
     ($($test:ident: $name:literal;)*) => {
         $(#[test]
         fn $test() {
-            run($name, &Threads);
+            for driver in DRIVERS {
+                run($name, driver);
+            }
         })*
 
         #[test]

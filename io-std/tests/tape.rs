@@ -1,5 +1,4 @@
 //! A run over real sockets, recorded into a file, replays.
-#![cfg(unix)]
 
 use std::{
     sync::{

@@ -25,12 +25,12 @@ use super::{
     porter::{self, Porter},
     reader,
     seat::{Pace, Seat},
-    tally::Tally,
 };
 use crate::{
     Application, Limits, Line, Options,
     hub::{Hub, Todo},
     socket,
+    tally::Tally,
 };
 
 /// Binds the listeners and starts to run the node; fails when an address cannot be bound or no

@@ -16,6 +16,5 @@ mod pool;
 mod porter;
 mod reader;
 mod seat;
-mod tally;
 
 pub use driver::{Handle, start};

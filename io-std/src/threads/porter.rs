@@ -8,10 +8,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use samanea_core::{
     base::{Instant, ListenerId, Machine},
     node::{Action, Event},
@@ -200,7 +197,7 @@ where
             socket.set_nonblocking(true)?;
             match socket.connect(&line.remote.into()) {
                 Ok(()) => Ok(socket),
-                Err(error) if is_under_way(&error) => Ok(socket),
+                Err(error) if socket::is_under_way(&error) => Ok(socket),
                 Err(error) => Err(error),
             }
         });
@@ -343,11 +340,6 @@ fn connected(socket: &Socket) -> io::Result<SocketAddr> {
     socket.peer_addr()?;
     socket.set_nonblocking(false)?;
     plain(&socket.local_addr()?)
-}
-
-fn is_under_way(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    errno == Some(Errno::INPROGRESS) || errno == Some(Errno::INTR)
 }
 
 /// An address as the core knows it.

@@ -1,4 +1,4 @@
-//! The driver as the cases want it.
+//! The drivers as the cases want them.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -8,15 +8,20 @@ use samanea_core::{
     node::{Command, Node},
 };
 use samanea_std::{
-    Application, Handle, Options,
+    Application, Options,
     conformance::{Driver, PATIENCE, Running, Script},
 };
 
-pub(crate) struct Threads;
+/// The driver of this platform, and the portable one.
+pub(crate) const DRIVERS: [&dyn Driver; 2] = [&Usual, &Single];
 
-struct Live(Handle<Script>);
+struct Usual;
+struct Single;
 
-impl Driver for Threads {
+/// A handle; those of both drivers have the same methods.
+struct Live<H>(H);
+
+impl Driver for Usual {
     fn start(
         &self,
         node: Node<Script>,
@@ -27,28 +32,48 @@ impl Driver for Threads {
     }
 }
 
-impl Running for Live {
-    fn command(&self, command: Command) {
-        self.0.command(command);
-    }
-
-    fn answer(&self, ticket: Ticket, answer: Answer) {
-        self.0.answer(ticket, answer);
-    }
-
-    fn listening(&self) -> Vec<SocketAddr> {
-        self.0.listening().to_vec()
-    }
-
-    fn with(&self, look: &mut dyn FnMut(&Script)) {
-        self.0.with(|node| look(node.machine()));
-    }
-
-    fn shutdown(&self) {
-        self.0.shutdown();
-    }
-
-    fn wait(&self) -> bool {
-        self.0.wait_for(PATIENCE)
+impl Driver for Single {
+    fn start(
+        &self,
+        node: Node<Script>,
+        app: Arc<dyn Application>,
+        options: Options,
+    ) -> io::Result<Box<dyn Running>> {
+        let handle = samanea_std::single::start(node, app, options)?;
+        Ok(Box::new(Live(handle)))
     }
 }
+
+macro_rules! running {
+    ($handle:ty) => {
+        impl Running for Live<$handle> {
+            fn command(&self, command: Command) {
+                self.0.command(command);
+            }
+
+            fn answer(&self, ticket: Ticket, answer: Answer) {
+                self.0.answer(ticket, answer);
+            }
+
+            fn listening(&self) -> Vec<SocketAddr> {
+                self.0.listening().to_vec()
+            }
+
+            fn with(&self, look: &mut dyn FnMut(&Script)) {
+                self.0.with(|node| look(node.machine()));
+            }
+
+            fn shutdown(&self) {
+                self.0.shutdown();
+            }
+
+            fn wait(&self) -> bool {
+                self.0.wait_for(PATIENCE)
+            }
+        }
+    };
+}
+
+#[cfg(unix)]
+running!(samanea_std::Handle<Script>);
+running!(samanea_std::single::Handle<Script>);

@@ -7,30 +7,30 @@ use std::{
 
 /// How many threads live.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     count: Mutex<usize>,
     none_left: Condvar,
 }
 
 /// One of them; counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Tally>);
+pub(crate) struct Counted(Arc<Tally>);
 
 impl Tally {
-    pub(super) fn enter(self: &Arc<Self>) -> Counted {
+    pub(crate) fn enter(self: &Arc<Self>) -> Counted {
         *self.count() += 1;
         Counted(Arc::clone(self))
     }
 
     /// Waits until none is left.
-    pub(super) fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let count = self.count();
         let none = self.none_left.wait_while(count, |count| *count > 0);
         drop(none.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The same, but not for longer than `patience`: false when some are left.
-    pub(super) fn wait_for(&self, patience: Duration) -> bool {
+    pub(crate) fn wait_for(&self, patience: Duration) -> bool {
         let count = self.count();
         let waited = self
             .none_left
