@@ -37,7 +37,7 @@ pub struct Played {
 /// Settings of one node of a script; the centre is node 0.
 pub fn config(script: &Script, at: usize) -> Config {
     let mut config = engines::config();
-    config.mode = match at.checked_sub(1).and_then(|node| script.nodes.get(node)) {
+    config.manager.mode = match at.checked_sub(1).and_then(|node| script.nodes.get(node)) {
         None => script.centre,
         Some(Kind::Client) => Mode::InitiatorOnly,
         Some(Kind::Server) => Mode::InitiatorAndResponder,

@@ -20,7 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("chain", &["base", "wire", "proto"]),
     ("conn", &["base", "wire", "mux", "proto", "chain"]),
     ("manager", &["base", "proto", "conn"]),
-    ("peer_actions", &["base", "proto", "conn", "manager"]),
+    ("peer_actions", &["base", "mux", "proto", "conn", "manager"]),
     (
         "node",
         &[

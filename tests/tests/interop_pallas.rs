@@ -681,7 +681,7 @@ fn is_tip(notice: &Notice, wanted: Tip) -> bool {
 /// A node of ours that listens on loopback.
 fn node(driver: Driver, mode: Mode) -> (Hosted, Arc<Shelf>) {
     let mut config = Config::new(MAGIC);
-    config.mode = mode;
+    config.manager.mode = mode;
     config.conn.probe_period = Duration::from_millis(20);
     config.conn.tx_delay = Duration::from_millis(1);
     config.conn.linger = Duration::from_millis(50);

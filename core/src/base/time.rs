@@ -56,6 +56,14 @@ impl fmt::Debug for Instant {
     }
 }
 
+/// Seconds with three digits behind the point, the rest cut off.
+impl fmt::Display for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0 / 1_000;
+        write!(f, "{}.{:03} s", ms / 1_000, ms % 1_000)
+    }
+}
+
 /// The earlier of two optional deadlines.
 pub(crate) fn soonest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
@@ -100,6 +108,13 @@ mod tests {
             (soonest(None, b), soonest(a, None), soonest(None, None)),
             (b, a, None)
         );
+    }
+
+    #[test]
+    fn a_time_is_shown_in_seconds() {
+        let shown = |us| alloc::format!("{}", Instant::from_micros(us));
+        assert_eq!(shown(1_002_999), "1.002 s");
+        assert_eq!(shown(999), "0.000 s");
     }
 
     quickcheck! {

@@ -273,11 +273,11 @@ impl fmt::Display for Explanation {
             self.conn,
             self.remote,
             self.state,
-            Secs(self.since),
+            self.since,
             self.why()
         )?;
         if let Some((timer, at)) = self.timer {
-            write!(f, "; {timer:?} timer at {}", Secs(at))?;
+            write!(f, "; {timer:?} timer at {at}")?;
         }
         if self.waiting > 0 {
             write!(f, "; {} requests wait for it", self.waiting)?;
@@ -287,15 +287,5 @@ impl fmt::Display for Explanation {
             write!(f, "{lead}{way} -> {to:?}")?;
         }
         Ok(())
-    }
-}
-
-/// Seconds with three digits behind the point.
-struct Secs(Instant);
-
-impl fmt::Display for Secs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0.as_micros() / 1_000;
-        write!(f, "{}.{:03} s", ms / 1_000, ms % 1_000)
     }
 }

@@ -7,6 +7,8 @@ use crate::{
     base::{ListenerId, Serial, Ticket, Tip},
     chain::{self, Question},
     conn::Fault,
+    manager::{Counters, Trace},
+    peer_actions,
     proto::handshake::{Agreed, VersionTable},
     wire::Batch,
 };
@@ -133,6 +135,15 @@ pub enum Notice {
         /// The addresses, at most as many as asked for.
         peers: Vec<SocketAddr>,
     },
+    /// How many connections there are, by use; when that has changed.
+    Connections(Counters),
+    /// What happened in the table of connections; only with its
+    /// [`trace`](crate::manager::Config::trace) on.
+    Trace(Trace),
+    /// The set of peers whose duplex connections are mature has changed.
+    Mature,
+    /// What becomes of a peer.
+    Peer(peer_actions::Fact),
     /// There is no room to keep this peer.
     PeerRefused(SocketAddr),
     /// A listening socket is lost.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{chain, conn, proto::handshake::Mode};
+use crate::{chain, conn, manager, peer_actions};
 
 /// Settings of a whole node. Made by [`Config::new`], then changed field by field.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,8 +15,6 @@ use crate::{chain, conn, proto::handshake::Mode};
 pub struct Config {
     /// The network's magic number; mainnet is 764824073. No default.
     pub magic: u32,
-    /// Whether responders run for those who dial us and on duplex connections. Default both.
-    pub mode: Mode,
     /// Whether we share addresses. Default yes. src: cardano-node configuration, `PeerSharing`
     pub peer_sharing: bool,
     /// Whether our dials only ask for the other's versions. Default no.
@@ -26,17 +24,19 @@ pub struct Config {
     pub own_versions: bool,
     /// Whether the experimental version 16 is offered. Default no.
     pub experimental: bool,
-    /// Connections at most, dialled and accepted together, inclusive. Default 512.
-    /// src: ouroboros-network, default accept limits
-    pub conns_max: usize,
     /// Peers kept by command at most, inclusive. Default 256. Guess, not measured.
     pub peers_max: usize,
-    /// The delay before a lost or failed peer is dialled again: doubled with each failure from
+    /// The delay before a lost or failed peer is tried again: doubled with each failure from
     /// this one. Default 1 s. Guess, not measured.
     pub redial_min: Duration,
     /// The longest such delay. Default 160 s.
     /// src: ouroboros-network, peer selection back-off 5·2^n with n at most 5
     pub redial_max: Duration,
+    /// Settings of the table of connections; [`mode`](manager::Config::mode) there says whether
+    /// responders run at all.
+    pub manager: manager::Config,
+    /// Settings of what is done to peers.
+    pub peer_actions: peer_actions::Config,
     /// Settings of each connection.
     pub conn: conn::Config,
     /// Settings of the chain.
@@ -48,15 +48,15 @@ impl Config {
     pub fn new(magic: u32) -> Self {
         Self {
             magic,
-            mode: Mode::InitiatorAndResponder,
             peer_sharing: true,
             query: false,
             own_versions: true,
             experimental: false,
-            conns_max: 512,
             peers_max: 256,
             redial_min: Duration::from_secs(1),
             redial_max: Duration::from_secs(160),
+            manager: manager::Config::default(),
+            peer_actions: peer_actions::Config::default(),
             conn: conn::Config::default(),
             chain: chain::Config::default(),
         }

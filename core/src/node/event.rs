@@ -8,6 +8,7 @@ use crate::{
     base::{ListenerId, Serial, Slot, Ticket, TxId},
     chain::Answer,
     conn::Cause,
+    manager::Limits,
 };
 
 /// All that a node can be told. Facts of sockets come from the driver, answers and commands from
@@ -95,10 +96,14 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Command {
-    /// Keep a connection to this peer and follow its chain.
+    /// Keep a connection to this peer and follow its chain. Its address is exempt from limits per
+    /// prefix.
     AddPeer(SocketAddr),
-    /// Keep it no longer; a connection to it ends in order.
+    /// Keep it no longer: what runs towards it is stopped and its connection released. That ends
+    /// unless the peer uses it.
     RemovePeer(SocketAddr),
+    /// Other limits on inbound connections from now on.
+    Limit(Limits),
     /// The application has this block: put it on our chain when its parent is there.
     Extend {
         /// The wrapped header.

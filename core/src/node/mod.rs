@@ -4,6 +4,7 @@ mod action;
 mod config;
 mod engine;
 mod event;
+mod explain;
 mod peers;
 mod run;
 
@@ -11,4 +12,5 @@ pub use action::{Action, Notice};
 pub use config::Config;
 pub use engine::Engine;
 pub use event::{Command, Event};
+pub use explain::{Explanation, Kept};
 pub use run::{Node, Tap};

@@ -1,15 +1,12 @@
-//! The peers that are kept by command, and when each is dialled again.
+//! The peers that are kept by command, and when each is tried again.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::{net::SocketAddr, time::Duration};
 
-use super::{Action, Config};
-use crate::{
-    base::{Cx, Instant, Serial, Site},
-    conn::Fault,
-};
+use super::{Action, Config, Kept};
+use crate::base::{Cx, Instant, Site};
 
-/// Peers by address, each waiting, dialling or up.
+/// Peers by address, each waiting for its time or in the hands of the peer actions.
 ///
 /// Limits: `Config::peers_max`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,22 +17,19 @@ pub(super) struct Peers {
     max: usize,
     redial_min: Duration,
     redial_max: Duration,
+    added: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Peer {
-    state: State,
-    failures: u32,
+    kept: Kept,
+    /// The instance of its draws.
+    id: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-enum State {
-    Waiting(Instant),
-    Dialling(Serial),
-    Up(Serial),
-}
+/// Draws for peers have instances apart from those for connections.
+const IDS: u64 = 1 << 63;
 
 impl Peers {
     pub(super) const fn new(config: &Config) -> Self {
@@ -45,10 +39,11 @@ impl Peers {
             max: config.peers_max,
             redial_min: config.redial_min,
             redial_max: config.redial_max,
+            added: IDS,
         }
     }
 
-    /// Keeps a peer from now on; `false` when there is no room.
+    /// Keeps a peer from now on, to be tried now; `false` when there is no room.
     pub(super) fn add(&mut self, now: Instant, remote: SocketAddr) -> bool {
         if self.all.contains_key(&remote) {
             return true;
@@ -56,26 +51,27 @@ impl Peers {
         if self.all.len() >= self.max {
             return false;
         }
-        self.all.insert(
-            remote,
-            Peer {
-                state: State::Waiting(now),
-                failures: 0,
-            },
-        );
+        let kept = Kept::Waiting {
+            until: now,
+            failures: 0,
+        };
+        let id = self.added;
+        self.added = id.saturating_add(1);
+        self.all.insert(remote, Peer { kept, id });
         self.waiting.insert((now, remote));
         true
     }
 
-    /// Keeps a peer no longer; its connection, if any, comes back.
-    pub(super) fn remove(&mut self, remote: SocketAddr) -> Option<Serial> {
-        match self.all.remove(&remote)?.state {
-            State::Waiting(at) => {
-                self.waiting.remove(&(at, remote));
-                None
-            }
-            State::Dialling(conn) | State::Up(conn) => Some(conn),
+    /// Keeps a peer no longer; whether it was kept.
+    pub(super) fn remove(&mut self, cx: &mut Cx<'_, Action>, remote: SocketAddr) -> bool {
+        let Some(peer) = self.all.remove(&remote) else {
+            return false;
+        };
+        cx.choice.retire(peer.id);
+        if let Kept::Waiting { until, .. } = peer.kept {
+            self.waiting.remove(&(until, remote));
         }
+        true
     }
 
     pub(super) fn clear(&mut self) {
@@ -87,86 +83,68 @@ impl Peers {
         self.waiting.first().map(|(at, _)| *at)
     }
 
-    /// Takes one peer whose time has come.
+    /// Takes one peer whose time has come: from now on the peer actions have it.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<SocketAddr> {
-        let (at, remote) = *self.waiting.first()?;
+        let &(at, remote) = self.waiting.first()?;
         if at > now {
             return None;
         }
-        self.waiting.remove(&(at, remote));
+        self.tried(remote);
         Some(remote)
     }
 
-    /// Those still due wait a second longer: there is no room for a connection.
-    pub(super) fn postpone(&mut self, now: Instant) {
-        let later = now.after(Duration::from_secs(1));
-        while let Some(remote) = self.pop_due(now) {
-            self.wait(remote, later);
-        }
-    }
-
-    fn wait(&mut self, remote: SocketAddr, at: Instant) {
-        if let Some(peer) = self.all.get_mut(&remote) {
-            peer.state = State::Waiting(at);
-            self.waiting.insert((at, remote));
-        }
-    }
-
-    pub(super) fn dialling(&mut self, remote: SocketAddr, conn: Serial) {
-        if let Some(peer) = self.all.get_mut(&remote) {
-            peer.state = State::Dialling(conn);
-        }
-    }
-
-    pub(super) fn up_now(&mut self, remote: SocketAddr, conn: Serial) {
-        if let Some(peer) = self.all.get_mut(&remote) {
-            peer.state = State::Up(conn);
-            peer.failures = 0;
-        }
-    }
-
-    /// A connection ended: if it was a kept peer's, the peer is dialled again after a delay that
-    /// doubles with each failure, with up to a quarter more at random.
-    pub(super) fn down(
-        &mut self,
-        cx: &mut Cx<'_, Action>,
-        remote: SocketAddr,
-        conn: Serial,
-        _fault: Fault,
-    ) {
+    /// The peer actions have this peer.
+    pub(super) fn tried(&mut self, remote: SocketAddr) {
         let Some(peer) = self.all.get_mut(&remote) else {
             return;
         };
-        match peer.state {
-            State::Dialling(own) | State::Up(own) if own == conn => {}
-            State::Dialling(_) | State::Up(_) | State::Waiting(_) => return,
+        if let Kept::Waiting { until, failures } = peer.kept {
+            self.waiting.remove(&(until, remote));
+            peer.kept = Kept::Tried { failures };
         }
-        let doubled = self.redial_min.saturating_mul(1 << peer.failures.min(16));
+    }
+
+    /// The peer is established: earlier failures count no more. Whether it is kept.
+    pub(super) fn up(&mut self, remote: SocketAddr) -> bool {
+        match self.all.get_mut(&remote) {
+            Some(peer) => {
+                peer.kept = Kept::Tried { failures: 0 };
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The peer is cold again: it is tried again after a delay that doubles with each failure,
+    /// with up to a quarter more at random.
+    pub(super) fn down(&mut self, cx: &mut Cx<'_, Action>, remote: SocketAddr) {
+        let Some(peer) = self.all.get_mut(&remote) else {
+            return;
+        };
+        let Kept::Tried { failures } = peer.kept else {
+            return;
+        };
+        let doubled = self.redial_min.saturating_mul(1 << failures.min(16));
         let base = doubled.min(self.redial_max);
         let quarter = u32::try_from(base.as_millis() / 4).unwrap_or(u32::MAX);
-        let jitter = cx
-            .choice
-            .below(Site::REDIAL, conn.0, quarter.saturating_add(1));
-        peer.failures = peer.failures.saturating_add(1);
-        let at = cx
-            .now
-            .after(base.saturating_add(Duration::from_millis(u64::from(jitter))));
-        self.wait(remote, at);
+        let below = quarter.saturating_add(1);
+        let jitter = cx.choice.below(Site::REDIAL, peer.id, below);
+        let span = base.saturating_add(Duration::from_millis(u64::from(jitter)));
+        let until = cx.now.after(span);
+        peer.kept = Kept::Waiting {
+            until,
+            failures: failures.saturating_add(1),
+        };
+        self.waiting.insert((until, remote));
     }
 
-    /// Addresses of peers that are up.
-    pub(super) fn up(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.all
-            .iter()
-            .filter(|(_, p)| matches!(p.state, State::Up(_)))
-            .map(|(addr, _)| *addr)
+    /// One peer.
+    pub(super) fn get(&self, remote: SocketAddr) -> Option<Kept> {
+        self.all.get(&remote).map(|peer| peer.kept)
     }
 
-    /// Connections of peers that are dialling or up.
-    pub(super) fn conns(&self) -> impl Iterator<Item = Serial> + '_ {
-        self.all.values().filter_map(|peer| match peer.state {
-            State::Dialling(conn) | State::Up(conn) => Some(conn),
-            State::Waiting(_) => None,
-        })
+    /// All of them, by address.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SocketAddr, Kept)> + '_ {
+        self.all.iter().map(|(addr, peer)| (*addr, peer.kept))
     }
 }

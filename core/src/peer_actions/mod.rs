@@ -50,7 +50,7 @@ mod peer;
 
 pub use event::{Action, Config, Event, Fact};
 pub use machine::PeerActions;
-pub use peer::{Peer, Stage};
+pub use peer::{Peer, Stage, Way};
 
 #[cfg(test)]
 mod laws;

@@ -1,5 +1,7 @@
 //! One peer: where it stands, and which of our halves run towards it.
 
+use core::fmt;
+
 use smallvec::SmallVec;
 
 use crate::{
@@ -50,12 +52,134 @@ impl Stage {
         }
     }
 
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Acquiring(_) => "acquiring",
+            Self::Withdrawing => "withdrawing",
+            Self::Warm => "warm",
+            Self::Activating => "activating",
+            Self::Hot => "hot",
+            Self::Deactivating { .. } => "deactivating",
+            Self::Closing { .. } => "closing",
+            Self::Cooling => "cooling",
+        }
+    }
+
+    /// Why the peer stands there, in words.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::Acquiring(_) => "we want a connection",
+            Self::Withdrawing => "we want a connection no longer, and wait until none is ours",
+            Self::Warm => "established and warm mini-protocols run",
+            Self::Activating => "hot mini-protocols are about to run",
+            Self::Hot => "hot mini-protocols run",
+            Self::Deactivating { .. } => "we wait for hot mini-protocols to end",
+            Self::Closing { .. } => "we wait for all mini-protocols to end",
+            Self::Cooling => "we use it no more, and wait until its connection is ours no longer",
+        }
+    }
+
+    /// What would change that, and to what.
+    pub const fn ways(self) -> &'static [(Way, &'static str)] {
+        match self {
+            Self::Acquiring(_) => &[
+                (Way::Acquired, "warm"),
+                (Way::NotAcquired, "cold"),
+                (Way::Close, "withdrawing"),
+            ],
+            Self::Withdrawing => &[(Way::NotAcquired, "cold"), (Way::Demoted, "cold")],
+            Self::Warm => &[
+                (Way::Activate, "activating"),
+                (Way::Close, "closing"),
+                (Way::OtherEnds, "closing"),
+                (Way::Ended, "cooling"),
+            ],
+            Self::Activating => &[
+                (Way::HotRuns, "hot"),
+                (Way::Deactivate, "deactivating"),
+                (Way::Close, "closing"),
+                (Way::Ended, "cooling"),
+            ],
+            Self::Hot => &[
+                (Way::Deactivate, "deactivating"),
+                (Way::HotEnds, "deactivating"),
+                (Way::Close, "closing"),
+                (Way::OtherEnds, "closing"),
+                (Way::Ended, "cooling"),
+            ],
+            Self::Deactivating { .. } => &[
+                (Way::AllEnd, "warm"),
+                (Way::Timer, "cooling"),
+                (Way::Close, "closing"),
+                (Way::OtherEnds, "closing"),
+                (Way::Ended, "cooling"),
+            ],
+            Self::Closing { .. } => &[
+                (Way::AllEnd, "cooling"),
+                (Way::Timer, "cooling"),
+                (Way::Ended, "cooling"),
+            ],
+            Self::Cooling => &[(Way::Demoted, "cold")],
+        }
+    }
+
     /// Whether the peer is warm or hot as far as whoever selects peers was told.
     pub const fn is_established(self) -> bool {
         matches!(
             self,
             Self::Warm | Self::Activating | Self::Hot | Self::Deactivating { .. }
         )
+    }
+}
+
+/// What can change where a peer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Way {
+    /// The table gives a connection.
+    Acquired,
+    /// The table has none.
+    NotAcquired,
+    /// We are to activate it.
+    Activate,
+    /// A hot half runs.
+    HotRuns,
+    /// We are to deactivate it.
+    Deactivate,
+    /// A hot half ends by itself.
+    HotEnds,
+    /// An established or warm half ends by itself.
+    OtherEnds,
+    /// All that were asked to have ended.
+    AllEnd,
+    /// We are to close it.
+    Close,
+    /// The time is over: its connection is reset.
+    Timer,
+    /// Its connection ends.
+    Ended,
+    /// The connection is ours no longer.
+    Demoted,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Acquired => "connection got",
+            Self::NotAcquired => "no connection",
+            Self::Activate => "activated",
+            Self::HotRuns => "a hot mini-protocol runs",
+            Self::Deactivate => "deactivated",
+            Self::HotEnds => "a hot mini-protocol ends",
+            Self::OtherEnds => "another mini-protocol ends",
+            Self::AllEnd => "all have ended",
+            Self::Close => "closed",
+            Self::Timer => "the timer fires",
+            Self::Ended => "the connection ends",
+            Self::Demoted => "the table lets go of it",
+        })
     }
 }
 
@@ -150,5 +274,30 @@ impl Peer {
         let before = self.halves.len();
         self.halves.retain(|half| half.protocol != protocol);
         self.halves.len() < before
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.stage.name())?;
+        if let Some(conn) = self.conn {
+            write!(f, " on connection {conn}")?;
+        }
+        write!(f, ": {}", self.stage.why())?;
+        for (i, protocol) in self.halves().enumerate() {
+            let lead = if i == 0 { "; ours: " } else { ", " };
+            write!(f, "{lead}{protocol}")?;
+        }
+        if let Some(until) = self.stage.until() {
+            write!(f, "; reset at {until}")?;
+        }
+        if let Some(fault) = self.fault {
+            write!(f, "; fault: {fault}")?;
+        }
+        for (i, (way, to)) in self.stage.ways().iter().enumerate() {
+            let lead = if i == 0 { "; changes: " } else { ", " };
+            write!(f, "{lead}{way} -> {to}")?;
+        }
+        Ok(())
     }
 }

@@ -322,7 +322,7 @@ impl Script {
                 }
                 cx.act(Action::Notify(Notice::Stopped));
             }
-            Command::Submit { .. } => {}
+            Command::Submit { .. } | Command::Limit(_) => {}
         }
     }
 

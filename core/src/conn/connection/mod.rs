@@ -293,6 +293,16 @@ impl Connection {
                 self.pump_all(cx);
             }
             (Phase::Greeting(_), Order::Close) => self.finish(cx, Fault::Closed, Reset::Yes),
+            // Refused or queried: enough time to read that.
+            (
+                Phase::Closing {
+                    open: None, fault, ..
+                },
+                Order::Close,
+            ) => {
+                let fault = *fault;
+                self.finish(cx, fault, Reset::No);
+            }
             (Phase::Greeting(_) | Phase::Closing { .. } | Phase::Over, _) => {}
         }
     }

@@ -2,13 +2,15 @@
 
 use super::{
     super::{Action, Notice},
-    Engine, Timer,
+    Engine, Task, Timer,
 };
 use crate::{
     base::{Cx, ProtocolId, Role, Serial},
     chain,
-    conn::{Fact, Fault, Order, Temperature},
+    conn::{Fact, Fault, Order},
+    manager,
     mux::HalfId,
+    peer_actions,
     proto::{handshake, keep_alive, peer_sharing},
 };
 
@@ -48,11 +50,11 @@ impl Engine {
                 let asker = self.conns.get(&conn).map(|entry| entry.remote);
                 let max = usize::from(amount).min(SHARED_MAX);
                 let known = self
-                    .peers
-                    .up()
-                    .filter(|peer| Some(*peer) != asker)
-                    .take(max);
-                let share = peer_sharing::server::Order::Share(known.collect());
+                    .peer_actions
+                    .iter()
+                    .filter(|(addr, peer)| Some(*addr) != asker && peer.stage().is_established());
+                let known = known.map(|(addr, _)| addr).take(max).collect();
+                let share = peer_sharing::server::Order::Share(known);
                 self.order(conn, Order::PeerShare(share));
             }
             Fact::Ended(fault) => self.ended(cx, conn, fault),
@@ -65,32 +67,33 @@ impl Engine {
         };
         entry.peer_sharing = agreed.data.peer_sharing;
         entry.own_version = handshake::is_ours(agreed.version);
-        let (remote, dialled) = (entry.remote, entry.role == Role::Initiator);
         cx.act(Action::Notify(Notice::Up {
             conn,
-            remote,
-            dialled,
+            remote: entry.remote,
+            dialled: entry.role == Role::Initiator,
             agreed,
         }));
-        if dialled {
-            self.peers.up_now(remote, conn);
-            for bundle in [
-                Temperature::Established,
-                Temperature::Warm,
-                Temperature::Hot,
-            ] {
-                self.order(conn, Order::Start(bundle));
-            }
+        self.tell_table(cx, conn, manager::Event::Agreed { conn, agreed });
+    }
+
+    /// Passes on to the table what it wants to hear.
+    fn tell_table(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, event: manager::Event) {
+        if self.conns.get(&conn).is_some_and(|entry| !entry.disowned) {
+            self.manage(cx, event);
         }
     }
 
     /// A peer is followed while chain-sync and block-fetch both run towards it.
     fn started(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, protocol: ProtocolId, role: Role) {
+        if role == Role::Responder {
+            let event = manager::Event::ResponderStarted { conn, protocol };
+            return self.tell_table(cx, conn, event);
+        }
+        self.peer_step(cx, peer_actions::Event::Started { conn, protocol });
         let Some(entry) = self.conns.get_mut(&conn) else {
             return;
         };
-        let relevant = matches!(protocol, ProtocolId::CHAIN_SYNC | ProtocolId::BLOCK_FETCH);
-        if !relevant || role == Role::Responder || entry.following {
+        if !is_followed_by(protocol) || entry.following {
             return;
         }
         let both = entry.conn.as_ref().is_some_and(|c| {
@@ -105,16 +108,19 @@ impl Engine {
     }
 
     fn stopped(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, protocol: ProtocolId, role: Role) {
-        let Some(entry) = self.conns.get_mut(&conn) else {
-            return;
-        };
-        let relevant = matches!(protocol, ProtocolId::CHAIN_SYNC | ProtocolId::BLOCK_FETCH);
         if role == Role::Responder {
             self.chain_step(cx, chain::Event::ServeStopped(conn, protocol));
-        } else if relevant && entry.following {
+            let event = manager::Event::ResponderEnded { conn, protocol };
+            return self.tell_table(cx, conn, event);
+        }
+        if let Some(entry) = self.conns.get_mut(&conn)
+            && entry.following
+            && is_followed_by(protocol)
+        {
             entry.following = false;
             self.chain_step(cx, chain::Event::Unfollow(conn));
         }
+        self.peer_step(cx, peer_actions::Event::Stopped { conn, protocol });
     }
 
     /// The connection is gone: nobody keeps anything of it.
@@ -124,16 +130,21 @@ impl Engine {
         };
         self.deadlines.set(Timer::Conn(conn), None);
         self.chain_step(cx, chain::Event::Gone(conn));
-        let remote = entry.remote;
         cx.act(Action::Notify(Notice::Down {
             conn,
-            remote,
+            remote: entry.remote,
             fault,
         }));
-        self.peers.down(cx, remote, conn, fault);
         cx.choice.retire(conn.0);
-        self.accept_more(cx);
+        if !entry.disowned {
+            self.peer_ended(conn, fault);
+            self.task(Task::Manager(manager::Event::Ended { conn, fault }));
+        }
     }
+}
+
+const fn is_followed_by(protocol: ProtocolId) -> bool {
+    matches!(protocol, ProtocolId::CHAIN_SYNC | ProtocolId::BLOCK_FETCH)
 }
 
 /// Only block bodies are large enough for their owner to mind the egress buffer.

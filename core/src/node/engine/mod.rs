@@ -1,41 +1,47 @@
-//! The table of connections and the chain, joined: routes facts up, orders down.
+//! The table of connections, what is done to peers, and the chain, joined: routes facts up, orders
+//! down.
 
+mod command;
 mod facts;
+mod look;
+mod table;
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeMap, VecDeque},
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use core::net::SocketAddr;
 
-use super::{Action, Command, Config, Event, Notice, peers::Peers};
+use super::{Action, Config, Event, Notice, peers::Peers};
 use crate::{
-    base::{
-        Cx, Deadlines, Instant, ListenerId, Machine, Role, Scratch, Serial, Slots, Supply,
-        Violated, violated,
-    },
+    base::{Cx, Deadlines, Instant, Machine, Role, Scratch, Serial, Slots, Violated},
     chain::{self, Chain},
-    conn::{self, Cause, Connection, Fact, Fault, Order, Profile},
-    proto::{handshake, peer_sharing, tip_sample},
+    conn::{self, Connection, Fact, Fault, Order, Profile},
+    manager::{self, Manager},
+    peer_actions::{self, PeerActions},
+    proto::handshake,
 };
 
 /// A node's decisions: whom to dial, whom to accept, whom to follow, when to give up.
 ///
-/// Limits: `Config::conns_max` connections (at the limit no more are accepted), `peers_max`
-/// peers, 64 listeners. An event for a connection that is gone is counted and changes nothing.
+/// ```text
+///  Event ─▶ connections ─Fact─▶ manager ─Acquired, Demoted─▶ peer actions ─Fact─▶ kept peers
+///           connections ◀─────── manager ◀─Acquire, Release── peer actions ◀Establish─ kept peers
+///           connections ◀─Start, Stop, Reset───────────────── peer actions
+///           connections ─Fact─▶ chain ─Order─▶ connections
+/// ```
 ///
-/// Invariants: 1. every deadline belongs to a live connection, a peer that waits, or the chain;
-/// 2. a peer that is dialling or up names a connection of the table; 3. never more connections
-/// than the limit.
+/// Limits: those of the table of connections and of the peer actions; `peers_max` peers are kept
+/// by command. An event for a connection that is gone is counted and changes nothing.
+///
+/// Invariants: 1. every deadline belongs to a part and is its own; 2. a kept peer waits exactly
+/// while the peer actions do not have it; 3. the connections and dials here are those of the
+/// table, but for what it only remembers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Engine {
     config: Config,
     profile: Profile,
-    serials: Supply<Serial>,
+    manager: Manager,
+    peer_actions: PeerActions,
     conns: Slots<Serial, Entry>,
-    listeners: BTreeMap<ListenerId, Listener>,
     peers: Peers,
     chain: Chain,
     deadlines: Deadlines<Timer>,
@@ -50,6 +56,8 @@ pub struct Engine {
 enum Stopping {
     No,
     Asked,
+    /// The table is empty.
+    Quiet,
     Told,
 }
 
@@ -57,23 +65,18 @@ enum Stopping {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Timer {
     Conn(Serial),
+    Manager,
+    PeerActions,
     Peers,
     Chain,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Listener {
-    local: SocketAddr,
-    asked: bool,
-}
-
-/// One connection of the table.
+/// What goes with a connection or dial of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four facts that do not depend on each other"
+    reason = "five facts that do not depend on each other"
 )]
 struct Entry {
     remote: SocketAddr,
@@ -84,19 +87,33 @@ struct Entry {
     dirty: bool,
     peer_sharing: bool,
     own_version: bool,
+    /// The table has reset it and wants to hear no more of it.
+    disowned: bool,
+}
+
+/// What is to be taken up in this step.
+enum Task {
+    /// A connection said so.
+    Fact(Serial, Fact),
+    /// For the table.
+    Manager(manager::Event),
+    /// For the peer actions.
+    Peer(peer_actions::Event),
+    /// The peer actions said so.
+    Told(peer_actions::Fact),
 }
 
 /// Lists that are empty between steps.
 #[derive(Default)]
 struct Work {
-    facts: VecDeque<(Serial, Fact)>,
+    tasks: VecDeque<Task>,
     orders: VecDeque<(Serial, Order)>,
     conn_acts: Vec<conn::Action>,
     chain_acts: Vec<chain::Action>,
+    manager_acts: Vec<manager::Action>,
+    peer_acts: Vec<peer_actions::Action>,
 }
 
-/// Listening sockets at most, inclusive.
-const LISTENERS_MAX: usize = 64;
 /// Passes of one tick over deadlines that children set anew for the same time.
 const TICK_PASSES: usize = 8;
 
@@ -105,7 +122,7 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         let offer = handshake::Config {
             magic: config.magic,
-            mode: config.mode,
+            mode: config.manager.mode,
             peer_sharing: config.peer_sharing,
             query: config.query,
             own_versions: config.own_versions,
@@ -116,9 +133,10 @@ impl Engine {
                 offer,
                 config: config.conn.clone(),
             },
-            serials: Supply::default(),
-            conns: Slots::new((0, 0), config.conns_max),
-            listeners: BTreeMap::new(),
+            manager: Manager::new(config.manager.clone()),
+            peer_actions: PeerActions::new(config.peer_actions),
+            // The table bounds them; one that was reset may still be there for a moment.
+            conns: Slots::new((0, 0), config.manager.entries_max.saturating_mul(2)),
             peers: Peers::new(&config),
             chain: Chain::new(config.chain.clone()),
             deadlines: Deadlines::new(),
@@ -127,71 +145,6 @@ impl Engine {
             stopping: Stopping::No,
             work: Scratch::default(),
             config,
-        }
-    }
-
-    /// The chain, to look at.
-    pub const fn chain(&self) -> &Chain {
-        &self.chain
-    }
-
-    /// The settings.
-    pub const fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// Live connections and dials under way: serial, other end, our role, whether connected.
-    pub fn conns(&self) -> impl Iterator<Item = (Serial, SocketAddr, Role, bool)> {
-        self.conns
-            .iter()
-            .map(|(id, e)| (*id, e.remote, e.role, e.conn.is_some()))
-    }
-
-    /// Events that came for connections that were gone.
-    pub const fn stale(&self) -> u64 {
-        self.stale
-    }
-
-    fn accept_more(&mut self, cx: &mut Cx<'_, Action>) {
-        if self.stopping != Stopping::No {
-            return;
-        }
-        for (id, listener) in &mut self.listeners {
-            if !listener.asked && self.conns.len() < self.config.conns_max {
-                listener.asked = true;
-                cx.act(Action::AcceptOne { listener: *id });
-            }
-        }
-    }
-
-    fn offered(&mut self, cx: &mut Cx<'_, Action>, listener: ListenerId, remote: SocketAddr) {
-        if let Some(listener) = self.listeners.get_mut(&listener) {
-            listener.asked = false;
-        }
-        let conn = self.serials.take();
-        let entry = Entry::new(remote, Role::Responder);
-        if self.stopping != Stopping::No || self.conns.insert(conn, entry).is_err() {
-            cx.act(Action::Reset { listener, remote });
-        } else {
-            cx.act(Action::Adopt {
-                listener,
-                remote,
-                conn,
-            });
-            self.connect(cx, conn);
-        }
-        self.accept_more(cx);
-    }
-
-    /// The socket of an entry is connected: the connection begins.
-    fn connect(&mut self, cx: &mut Cx<'_, Action>, serial: Serial) {
-        let Some(entry) = self.conns.get_mut(&serial) else {
-            return self.count_stale();
-        };
-        if entry.conn.is_none() {
-            entry.conn = Some(Box::new(Connection::new(serial, entry.role, &self.profile)));
-            self.feed(cx, serial, conn::Event::Start);
-            self.refresh(serial);
         }
     }
 
@@ -220,7 +173,7 @@ impl Engine {
                     conn: serial,
                     reset,
                 }),
-                conn::Action::Fact(fact) => work.facts.push_back((serial, fact)),
+                conn::Action::Fact(fact) => work.tasks.push_back(Task::Fact(serial, fact)),
             }
         }
         if !turn && !entry.dirty && conn.has_output() {
@@ -240,8 +193,13 @@ impl Engine {
     /// Works until nothing is left: facts first, then one order, in order of arrival.
     fn settle(&mut self, cx: &mut Cx<'_, Action>) {
         loop {
-            if let Some((serial, fact)) = self.work.facts.pop_front() {
-                self.fact(cx, serial, fact);
+            if let Some(task) = self.work.tasks.pop_front() {
+                match task {
+                    Task::Fact(serial, fact) => self.fact(cx, serial, fact),
+                    Task::Manager(event) => self.manage(cx, event),
+                    Task::Peer(event) => self.peer_step(cx, event),
+                    Task::Told(fact) => self.told(cx, fact),
+                }
             } else if let Some((serial, order)) = self.work.orders.pop_front() {
                 self.feed(cx, serial, conn::Event::Order(order));
                 self.refresh(serial);
@@ -249,16 +207,30 @@ impl Engine {
                 break;
             }
         }
-        self.deadlines.set(Timer::Chain, self.chain.next_deadline());
-        self.deadlines.set(Timer::Peers, self.peers.next_deadline());
-        if self.stopping == Stopping::Asked && self.conns.is_empty() {
+        for (timer, at) in self.own_deadlines() {
+            self.deadlines.set(timer, at);
+        }
+        if self.stopping == Stopping::Quiet && self.conns.is_empty() {
             self.stopping = Stopping::Told;
             cx.act(Action::Notify(Notice::Stopped));
         }
     }
 
+    fn own_deadlines(&self) -> [(Timer, Option<Instant>); 4] {
+        [
+            (Timer::Manager, self.manager.next_deadline()),
+            (Timer::PeerActions, self.peer_actions.next_deadline()),
+            (Timer::Peers, self.peers.next_deadline()),
+            (Timer::Chain, self.chain.next_deadline()),
+        ]
+    }
+
     fn order(&mut self, serial: Serial, order: Order) {
         self.work.orders.push_back((serial, order));
+    }
+
+    fn task(&mut self, task: Task) {
+        self.work.tasks.push_back(task);
     }
 
     fn chain_step(&mut self, cx: &mut Cx<'_, Action>, event: chain::Event) {
@@ -279,113 +251,6 @@ impl Engine {
         }
     }
 
-    fn connect_failed(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, cause: Cause) {
-        let dialling = self
-            .conns
-            .get(&conn)
-            .is_some_and(|entry| entry.conn.is_none());
-        if dialling {
-            self.ended(cx, conn, Fault::Lost(cause));
-        } else {
-            self.count_stale();
-        }
-    }
-
-    /// Dials every peer whose time has come, as far as the limit allows.
-    fn dial(&mut self, cx: &mut Cx<'_, Action>) {
-        if self.stopping != Stopping::No {
-            return;
-        }
-        while self.conns.len() < self.config.conns_max {
-            let Some(remote) = self.peers.pop_due(cx.now) else {
-                break;
-            };
-            let conn = self.serials.take();
-            if self
-                .conns
-                .insert(conn, Entry::new(remote, Role::Initiator))
-                .is_err()
-            {
-                break;
-            }
-            self.peers.dialling(remote, conn);
-            cx.act(Action::Dial {
-                conn,
-                remote,
-                bind: None,
-            });
-        }
-        if self.conns.len() >= self.config.conns_max {
-            self.peers.postpone(cx.now);
-        }
-    }
-
-    fn command(&mut self, cx: &mut Cx<'_, Action>, command: Command) {
-        match command {
-            Command::AddPeer(remote) => {
-                if self.peers.add(cx.now, remote) {
-                    self.dial(cx);
-                } else {
-                    cx.act(Action::Notify(Notice::PeerRefused(remote)));
-                }
-            }
-            Command::RemovePeer(remote) => {
-                if let Some(conn) = self.peers.remove(remote) {
-                    self.close(cx, conn);
-                }
-            }
-            Command::Extend { header } => self.chain_step(cx, chain::Event::Extend { header }),
-            Command::Submit { id, bytes } => {
-                self.chain_step(cx, chain::Event::Submit { id, bytes });
-            }
-            Command::AskPeers { amount } => {
-                let to = self
-                    .conns
-                    .iter()
-                    .filter(|(_, e)| e.peer_sharing)
-                    .map(|(id, _)| *id);
-                for conn in to.collect::<Vec<_>>() {
-                    let ask = peer_sharing::client::Order::Ask(amount);
-                    self.order(conn, Order::PeerAsk(ask));
-                }
-            }
-            Command::SampleTips { count, slot } => {
-                let to = self
-                    .conns
-                    .iter()
-                    .filter(|(_, e)| e.own_version)
-                    .map(|(id, _)| *id);
-                for conn in to.collect::<Vec<_>>() {
-                    let ask = tip_sample::client::Order::Follow { count, slot };
-                    self.order(conn, Order::TipAsk(ask));
-                }
-            }
-            Command::Shutdown => {
-                if self.stopping == Stopping::No {
-                    self.stopping = Stopping::Asked;
-                    self.peers.clear();
-                    let all: Vec<_> = self.conns.iter().map(|(id, _)| *id).collect();
-                    for conn in all {
-                        self.close(cx, conn);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Ends one connection in order, or a dial at once.
-    fn close(&mut self, cx: &mut Cx<'_, Action>, conn: Serial) {
-        let Some(entry) = self.conns.get(&conn) else {
-            return;
-        };
-        if entry.conn.is_some() {
-            self.order(conn, Order::Close);
-        } else {
-            cx.act(Action::Close { conn, reset: true });
-            self.ended(cx, conn, Fault::Closed);
-        }
-    }
-
     fn tick(&mut self, cx: &mut Cx<'_, Action>) {
         for _ in 0..TICK_PASSES {
             let mut due = Vec::new();
@@ -401,7 +266,9 @@ impl Engine {
                         self.feed(cx, conn, conn::Event::Tick);
                         self.refresh(conn);
                     }
-                    Timer::Peers => self.dial(cx),
+                    Timer::Manager => self.task(Task::Manager(manager::Event::Tick)),
+                    Timer::PeerActions => self.task(Task::Peer(peer_actions::Event::Tick)),
+                    Timer::Peers => self.try_peers(cx.now),
                     Timer::Chain => self.chain_step(cx, chain::Event::Tick),
                 }
             }
@@ -434,6 +301,7 @@ impl Entry {
             dirty: false,
             peer_sharing: false,
             own_version: false,
+            disowned: false,
         }
     }
 }
@@ -445,36 +313,34 @@ impl Machine for Engine {
     fn step(&mut self, cx: &mut Cx<'_, Action>, event: Event) {
         match event {
             Event::Listening { listener, local } => {
-                if self.listeners.len() < LISTENERS_MAX {
-                    self.listeners.insert(
-                        listener,
-                        Listener {
-                            local,
-                            asked: false,
-                        },
-                    );
-                    self.accept_more(cx);
-                }
+                self.manage(cx, manager::Event::Listening { listener, local });
             }
             Event::Offered {
                 listener,
-                local: _,
+                local,
                 remote,
-            } => self.offered(cx, listener, remote),
+            } => self.manage(
+                cx,
+                manager::Event::Accepted {
+                    listener,
+                    local,
+                    remote,
+                },
+            ),
             Event::AcceptFailed {
                 listener,
-                cause: _,
+                cause,
                 fatal,
-            } => {
-                if fatal && self.listeners.remove(&listener).is_some() {
-                    cx.act(Action::Notify(Notice::ListenerLost(listener)));
-                } else if let Some(listener) = self.listeners.get_mut(&listener) {
-                    listener.asked = false;
-                    self.accept_more(cx);
-                }
-            }
-            Event::Connected { conn, local: _ } => {
-                self.connect(cx, conn);
+            } => self.manage(
+                cx,
+                manager::Event::AcceptFailed {
+                    listener,
+                    cause,
+                    fatal,
+                },
+            ),
+            Event::Connected { conn, local } => {
+                self.manage(cx, manager::Event::Connected { conn, local });
             }
             Event::ConnectFailed { conn, cause } => self.connect_failed(cx, conn, cause),
             Event::Received { conn, bytes } => {
@@ -487,6 +353,7 @@ impl Machine for Engine {
             }
             Event::Closed { conn, cause } => {
                 self.feed(cx, conn, conn::Event::Closed(cause));
+                self.refresh(conn);
             }
             Event::Answered { ticket, answer } => {
                 self.chain_step(cx, chain::Event::Answer(ticket, answer));
@@ -503,25 +370,9 @@ impl Machine for Engine {
     }
 
     fn check_invariants(&self) -> Result<(), Violated> {
-        let name = "engine";
-        self.conns.check_invariants()?;
-        self.deadlines.check_invariants()?;
-        let named = self.peers.conns().all(|conn| self.conns.contains(&conn));
-        violated(
-            named,
-            name,
-            2,
-            "a peer that is dialling or up names a connection",
-        )?;
-        let few = self.conns.len() <= self.config.conns_max;
-        violated(few, name, 3, "never more connections than the limit")?;
-        for (serial, entry) in self.conns.iter() {
-            if let Some(conn) = &entry.conn {
-                conn.check_invariants()?;
-                let due = self.deadlines.of(&Timer::Conn(*serial)) == conn.next_deadline();
-                violated(due, name, 1, "the deadline of a connection is its own")?;
-            }
-        }
-        self.chain.check_invariants()
+        self.invariants()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,6 @@ use std::{io, net::SocketAddr, sync::Arc};
 use samanea_core::{
     base::{Point, Rules},
     chain::Start,
-    manager::Limits,
     node::{Command, Config, Engine, Node},
 };
 use samanea_std::{Options, descriptors};
@@ -40,17 +39,14 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
 
 /// Limits that the process cannot hold are lowered, with a warning.
 fn fit(config: &mut Config) {
-    let hard = u32::try_from(config.conns_max).unwrap_or(u32::MAX);
-    let limits = Limits {
-        soft: hard,
-        hard,
-        ..Limits::default()
-    };
-    let granted = descriptors::raise(descriptors::needed(limits, 0));
-    let fitted = descriptors::fit(limits, 0, granted);
+    let limits = config.manager.limits;
+    // Every kept peer may be dialled at a time.
+    let dials = config.peers_max;
+    let granted = descriptors::raise(descriptors::needed(limits, dials));
+    let fitted = descriptors::fit(limits, dials, granted);
     if let Some(shortfall) = fitted.shortfall {
         warn!("{shortfall}");
-        config.conns_max = fitted.limits.hard.try_into().unwrap_or(usize::MAX);
+        config.manager.limits = fitted.limits;
     }
 }
 

@@ -1,0 +1,209 @@
+//! What the table of connections and the peer actions ask for, carried out.
+
+use alloc::boxed::Box;
+use core::net::SocketAddr;
+
+use super::{
+    super::{Action, Notice},
+    Engine, Entry, Stopping, Task,
+};
+use crate::{
+    base::{Cx, Instant, Machine, Role, Serial},
+    conn::{self, Cause, Connection, Fault, Order},
+    manager::{self, Via},
+    peer_actions,
+    proto::handshake::Mode,
+};
+
+impl Engine {
+    /// One event for the table; what it asks for is carried out at once, in order, so that a
+    /// socket is closed before another takes its addresses.
+    pub(super) fn manage(&mut self, cx: &mut Cx<'_, Action>, event: manager::Event) {
+        let mut acts = core::mem::take(&mut self.work.manager_acts);
+        self.manager.step(&mut cx.child(&mut acts), event);
+        for action in acts.drain(..) {
+            self.managed(cx, action);
+        }
+        self.work.manager_acts = acts;
+    }
+
+    fn managed(&mut self, cx: &mut Cx<'_, Action>, action: manager::Action) {
+        match action {
+            manager::Action::AcceptOne(listener) => cx.act(Action::AcceptOne { listener }),
+            manager::Action::Adopt {
+                listener,
+                remote,
+                conn,
+            } => {
+                self.enter(conn, remote, Role::Responder);
+                cx.act(Action::Adopt {
+                    listener,
+                    remote,
+                    conn,
+                });
+            }
+            manager::Action::Reset { listener, remote } => {
+                cx.act(Action::Reset { listener, remote });
+            }
+            manager::Action::Dial { conn, remote, bind } => {
+                self.enter(conn, remote, Role::Initiator);
+                cx.act(Action::Dial { conn, remote, bind });
+            }
+            manager::Action::Greet { conn, mode, .. } => self.greet(cx, conn, mode),
+            manager::Action::Close { conn, fault } => self.close(cx, conn, fault),
+            manager::Action::Acquired { request, outcome } => {
+                self.task(Task::Peer(peer_actions::Event::Acquired {
+                    request,
+                    outcome,
+                }));
+            }
+            manager::Action::Demoted { conn, .. } => {
+                self.task(Task::Peer(peer_actions::Event::Demoted { conn }));
+            }
+            manager::Action::Mature => cx.act(Action::Notify(Notice::Mature)),
+            manager::Action::ListenerLost(listener) => {
+                cx.act(Action::Notify(Notice::ListenerLost(listener)));
+            }
+            manager::Action::Counters(counters) => {
+                cx.act(Action::Notify(Notice::Connections(counters)));
+            }
+            manager::Action::Trace(trace) => cx.act(Action::Notify(Notice::Trace(trace))),
+            manager::Action::Stopped => self.stopping = Stopping::Quiet,
+        }
+    }
+
+    fn enter(&mut self, conn: Serial, remote: SocketAddr, role: Role) {
+        if self.conns.insert(conn, Entry::new(remote, role)).is_err() {
+            self.count_stale();
+        }
+    }
+
+    /// The socket of an entry is connected: the connection begins. Its offer says what the table
+    /// says of responders; one that runs none shares no addresses either.
+    /// src: ouroboros-network, peer sharing of initiator-only nodes from version 13 on
+    fn greet(&mut self, cx: &mut Cx<'_, Action>, serial: Serial, mode: Mode) {
+        let Some(entry) = self.conns.get_mut(&serial) else {
+            return self.count_stale();
+        };
+        if entry.conn.is_some() {
+            return self.count_stale();
+        }
+        let mut profile = self.profile.clone();
+        profile.offer.mode = mode;
+        profile.offer.peer_sharing &= mode == Mode::InitiatorAndResponder;
+        entry.conn = Some(Box::new(Connection::new(serial, entry.role, &profile)));
+        self.feed(cx, serial, conn::Event::Start);
+        self.refresh(serial);
+    }
+
+    /// Ends one connection in order, else resets it, or a dial, at once.
+    fn close(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, fault: Fault) {
+        let Some(entry) = self.conns.get_mut(&conn) else {
+            return self.count_stale();
+        };
+        if fault == Fault::Closed && entry.conn.is_some() {
+            self.feed(cx, conn, conn::Event::Order(Order::Close));
+            return self.refresh(conn);
+        }
+        entry.disowned = true;
+        if entry.conn.is_some() {
+            self.feed(cx, conn, conn::Event::Order(Order::Reset(fault)));
+            self.refresh(conn);
+            self.peer_ended(conn, fault);
+        } else {
+            cx.act(Action::Close { conn, reset: true });
+            self.ended(cx, conn, fault);
+        }
+    }
+
+    /// Tells the peer actions of the end of a connection that they hold.
+    pub(super) fn peer_ended(&mut self, conn: Serial, fault: Fault) {
+        if self.peer_actions.holder(conn).is_some() {
+            self.task(Task::Peer(peer_actions::Event::Ended { conn, fault }));
+        }
+    }
+
+    pub(super) fn connect_failed(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, cause: Cause) {
+        self.manage(cx, manager::Event::ConnectFailed { conn, cause });
+        if let Some(entry) = self.conns.get_mut(&conn)
+            && entry.conn.is_none()
+        {
+            entry.disowned = true;
+            self.ended(cx, conn, Fault::Lost(cause));
+        }
+    }
+
+    /// One event for the peer actions; what they ask for is queued.
+    pub(super) fn peer_step(&mut self, cx: &mut Cx<'_, Action>, event: peer_actions::Event) {
+        let work = &mut *self.work;
+        self.peer_actions
+            .step(&mut cx.child(&mut work.peer_acts), event);
+        for action in work.peer_acts.drain(..) {
+            let task = match action {
+                peer_actions::Action::Acquire {
+                    request,
+                    remote,
+                    mode,
+                    via,
+                } => Task::Manager(manager::Event::Acquire {
+                    request,
+                    remote,
+                    mode,
+                    via,
+                }),
+                peer_actions::Action::Cancel(request) => {
+                    Task::Manager(manager::Event::Cancel(request))
+                }
+                peer_actions::Action::Release(conn) => Task::Manager(manager::Event::Release(conn)),
+                peer_actions::Action::Start(conn, bundle) => {
+                    work.orders.push_back((conn, Order::Start(bundle)));
+                    continue;
+                }
+                peer_actions::Action::Stop(conn, bundle) => {
+                    work.orders.push_back((conn, Order::Stop(bundle)));
+                    continue;
+                }
+                peer_actions::Action::Reset(conn, fault) => {
+                    work.orders.push_back((conn, Order::Reset(fault)));
+                    continue;
+                }
+                peer_actions::Action::Fact(fact) => Task::Told(fact),
+            };
+            work.tasks.push_back(task);
+        }
+    }
+
+    /// The selection of peers: those kept by command are made hot and kept so.
+    pub(super) fn told(&mut self, cx: &mut Cx<'_, Action>, fact: peer_actions::Fact) {
+        match fact {
+            peer_actions::Fact::Established { peer, .. } => {
+                if self.peers.up(peer) {
+                    self.task(Task::Peer(peer_actions::Event::Activate { peer }));
+                }
+            }
+            peer_actions::Fact::Deactivated { peer } => {
+                if self.peers.get(peer).is_some() {
+                    self.task(Task::Peer(peer_actions::Event::Activate { peer }));
+                }
+            }
+            peer_actions::Fact::NotEstablished { peer, .. }
+            | peer_actions::Fact::Cold { peer, .. } => self.peers.down(cx, peer),
+            peer_actions::Fact::Activated { .. } | peer_actions::Fact::Cooling { .. } => {}
+        }
+        cx.act(Action::Notify(Notice::Peer(fact)));
+    }
+
+    /// Establishes every kept peer whose time has come.
+    pub(super) fn try_peers(&mut self, now: Instant) {
+        if self.stopping != Stopping::No {
+            return;
+        }
+        while let Some(peer) = self.peers.pop_due(now) {
+            self.task(Task::Peer(peer_actions::Event::Establish {
+                peer,
+                mode: self.config.manager.mode,
+                via: Via::Dial,
+            }));
+        }
+    }
+}
