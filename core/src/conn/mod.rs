@@ -23,4 +23,6 @@ pub use order::{Order, Temperature};
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod scenes;
+#[cfg(test)]
 mod tests;

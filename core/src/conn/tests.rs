@@ -44,7 +44,7 @@ impl Rules for Lenient {
     }
 }
 
-fn offer() -> handshake::Config {
+pub(super) fn offer() -> handshake::Config {
     handshake::Config {
         magic: 42,
         mode: Mode::InitiatorAndResponder,
