@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use samanea_sim::explore::{
     Bound, Report, explore,
-    managers::{Act, Scope},
+    managers::{Act, Scope, Trouble},
 };
 use support::checker::{Second, second};
 
@@ -28,7 +28,13 @@ fn whole(name: &str, scope: Scope) -> Report<Act> {
     assert!(said.is_ok());
     assert!(report.verdict.held(), "{name}: {report}");
     assert!(report.whole, "{name}: {report}");
-    assert_eq!(report.goals, 1, "{name}: one state has nothing in it");
+    // Nothing in it, with each node running or stopped.
+    let rests = if scope.troubles.contains(&Trouble::Stopped) {
+        1 << scope.nodes
+    } else {
+        1
+    };
+    assert_eq!(report.goals, rests, "{name}");
     let expected = Second {
         states: u64::from(report.states),
         generated: report.transitions + 1,
@@ -56,4 +62,14 @@ fn two_nodes_on_a_failing_network_hold_every_property() {
 #[test]
 fn a_node_that_only_dials_holds_every_property() {
     whole("a leaf", Scope::leaf());
+}
+
+#[test]
+fn nodes_that_stop_at_any_time_leave_nothing() {
+    whole("two that stop", Scope::stopping());
+}
+
+#[test]
+fn a_node_that_dials_itself_holds_every_property() {
+    whole("one alone", Scope::alone());
 }

@@ -106,7 +106,8 @@ struct Scoped {
     /// Nodes never dial from a port of their own.
     #[arg(long)]
     duplex_only: bool,
-    /// What may go wrong: any of lost, failed, refused, aborted, cancelled, with commas between.
+    /// What may go wrong: any of lost, failed, refused, aborted, cancelled, late, stopped, with commas
+    /// between.
     #[arg(long, value_delimiter = ',', value_parser = trouble)]
     troubles: Vec<Trouble>,
 }
@@ -200,7 +201,7 @@ fn explore_tables(scoped: &Scoped) -> Result<(), String> {
 fn trouble(text: &str) -> Result<Trouble, String> {
     let mut all = Trouble::ALL.into_iter();
     all.find(|trouble| trouble.name() == text)
-        .ok_or_else(|| "not one of lost, failed, refused, aborted, cancelled".into())
+        .ok_or_else(|| "not one of lost, failed, refused, aborted, cancelled, late, stopped".into())
 }
 
 fn play_scripts(seeds: Range<u64>) -> Result<(), String> {

@@ -11,8 +11,8 @@ use samanea_core::{
 
 use super::{
     Act, End, Mark, Scope, UNIT, World,
-    net::{Phase, Side, Told},
-    node::acquire,
+    net::{Phase, Side, Told, address},
+    node::{Stage, acquire},
     steps::{Kind, Origin},
     world::LISTENER,
 };
@@ -47,6 +47,16 @@ impl World {
                 let node = usize::from(node);
                 let (request, _) = self.nodes[node].asked[usize::from(at)];
                 self.feed(node, Event::Cancel(request), 0, None, Kind::Other)
+            }
+            Act::Late(node) => self.late(usize::from(node)),
+            Act::Shutdown(node) => {
+                let n = usize::from(node);
+                for pipe in self.pipes.iter_mut().filter(|pipe| pipe.is_queued(node)) {
+                    pipe.leave(1);
+                }
+                let stopping = Arc::make_mut(&mut self.nodes[n]);
+                (stopping.stage, stopping.accepting) = (Stage::Stopping, false);
+                self.feed(n, Event::Shutdown, 0, None, Kind::Other)
             }
             Act::Pass => {
                 self.now = self.now.after(UNIT);
@@ -181,8 +191,11 @@ impl World {
                 Event::Lingering { conn }
             }
             Act::Over(_) => {
+                let closing = side.told == Told::Closing;
                 pipe.leave(mine);
-                let fault = if refused {
+                let fault = if closing {
+                    Fault::Closed
+                } else if refused {
                     Fault::Handshake(Failure::VersionMismatch)
                 } else {
                     Fault::Lost(Cause::Reset)
@@ -216,6 +229,39 @@ impl World {
             kind: Kind::Other,
         };
         self.feed_from(origin, event, choice)
+    }
+
+    /// Whatever is said of a connection that is gone changes nothing.
+    fn late(&mut self, n: usize) -> u32 {
+        let now = self.now;
+        let node = Arc::make_mut(&mut self.nodes[n]);
+        let (conn, request, before) = (node.gone, node.answered(), node.bytes().to_vec());
+        let (protocol, fault) = (PROTOCOLS[0], Fault::Lost(Cause::Reset));
+        let local = address(u8::try_from(n).unwrap_or(u8::MAX));
+        let (cause, agreed) = (Cause::Reset, agreed(Mode::InitiatorAndResponder));
+        let mut actions = Vec::new();
+        for event in [
+            Event::Connected { conn, local },
+            Event::ConnectFailed { conn, cause },
+            Event::Agreed { conn, agreed },
+            Event::Lingering { conn },
+            Event::ResponderStarted { conn, protocol },
+            Event::ResponderEnded { conn, protocol },
+            Event::Release(conn),
+            Event::Cancel(request),
+            Event::Abort(conn, fault),
+            Event::Ended { conn, fault },
+        ] {
+            node.step(now, event, 0, &mut actions);
+        }
+        node.refresh(now);
+        if !actions.is_empty() || node.bytes() != before {
+            self.wrong(
+                "what comes late changes nothing",
+                format!("{conn:?}: {actions:?}"),
+            );
+        }
+        1
     }
 
     fn is_just_in_time(&mut self, node: u8, conn: Serial) {

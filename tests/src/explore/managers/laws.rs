@@ -9,6 +9,7 @@ use samanea_core::{
 use super::{
     Scope, World,
     net::{Phase, Pipe, Told},
+    node::Stage,
 };
 
 /// What the two ends of a connection may be once neither has anything to hear and each user runs
@@ -61,7 +62,7 @@ impl World {
                 );
             }
             let used = node.held.get(&conn) == Some(&false);
-            if used != is_in_use(state) {
+            if used != is_in_use(state) && node.stage == Stage::Running {
                 self.wrong(
                     "we use what we hold",
                     format!("node {n}, {conn:?}: {state:?}"),
@@ -108,6 +109,7 @@ impl World {
         let node = std::sync::Arc::make_mut(&mut self.nodes[n]);
         if to == State::Unknown {
             node.traced.remove(&conn);
+            node.gone = conn;
         } else {
             node.traced
                 .insert(conn, (to, said.and_then(|(_, heat)| heat)));
@@ -207,6 +209,7 @@ const fn fits(pipe: &Pipe, told: Told, state: State) -> bool {
         }
         Told::Agreed => state.is_duplex() || state.is_unidirectional(),
         Told::Refused => matches!(state, State::Terminating),
+        Told::Closing => !matches!(state, State::Unknown | State::ReservedOutbound),
         Told::Gone => false,
     }
 }

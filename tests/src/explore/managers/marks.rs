@@ -39,6 +39,10 @@ pub enum Mark {
     JustInTime,
     /// A server refused.
     Refused,
+    /// Every node has stopped.
+    AllStopped,
+    /// A connection that both use is closed because a node stops.
+    StoppedInUse,
 }
 
 /// The changes of state that have a mark.
@@ -86,7 +90,7 @@ const STEPS: [(State, State, &str); 32] = {
     ]
 };
 
-const EVENTS: [(Mark, &str); 16] = [
+const EVENTS: [(Mark, &str); 18] = [
     (Mark::SimultaneousOpen, "simultaneous open"),
     (Mark::Collision, "collision of dials"),
     (Mark::Reuse, "reuse"),
@@ -103,6 +107,8 @@ const EVENTS: [(Mark, &str); 16] = [
     (Mark::Matured, "matured"),
     (Mark::JustInTime, "just in time"),
     (Mark::Refused, "refused"),
+    (Mark::AllStopped, "all stopped"),
+    (Mark::StoppedInUse, "stopped in use"),
 ];
 
 /// The names, changes of state first.

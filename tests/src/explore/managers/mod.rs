@@ -126,16 +126,22 @@ pub enum Trouble {
     Aborted,
     /// Users no longer want what they asked for.
     Cancelled,
+    /// What drivers and users say of a connection comes when it is gone.
+    Late,
+    /// Nodes stop.
+    Stopped,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Lost,
         Self::Failed,
         Self::Refused,
         Self::Aborted,
         Self::Cancelled,
+        Self::Late,
+        Self::Stopped,
     ];
 
     /// Its name.
@@ -146,6 +152,8 @@ impl Trouble {
             Self::Refused => "refused",
             Self::Aborted => "aborted",
             Self::Cancelled => "cancelled",
+            Self::Late => "late",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -263,6 +271,10 @@ pub enum Act {
     Lose(End),
     /// This end learns that the connection is over.
     Over(End),
+    /// A node is told everything about the connection that left its table last.
+    Late(u8),
+    /// A node is told to stop.
+    Shutdown(u8),
     /// A unit of time passes.
     Pass,
     /// A node ticks.
@@ -308,6 +320,8 @@ impl Model for Scope {
             Act::Hear(..) => "hear",
             Act::Lose(_) => "lose",
             Act::Over(_) => "over",
+            Act::Late(_) => "late",
+            Act::Shutdown(_) => "shutdown",
             Act::Pass => "pass",
             Act::Tick(_) => "tick",
         }
@@ -334,7 +348,13 @@ impl Model for Scope {
     fn helps(&self, act: &Act) -> bool {
         !matches!(
             act,
-            Act::Acquire(_) | Act::Cancel(..) | Act::Start(_) | Act::Refuse(_) | Act::Lose(_)
+            Act::Acquire(_)
+                | Act::Cancel(..)
+                | Act::Start(_)
+                | Act::Refuse(_)
+                | Act::Lose(_)
+                | Act::Late(_)
+                | Act::Shutdown(_)
         )
     }
 }

@@ -76,6 +76,8 @@ pub(super) enum Told {
     Agreed,
     /// That it has refused the peer.
     Refused,
+    /// It closes in order.
+    Closing,
     /// That it is over; or it ended it itself.
     Gone,
 }
@@ -138,7 +140,8 @@ impl Pipe {
     pub(super) fn is_quiet(&self) -> bool {
         let [a, b] = &self.sides;
         let heard = a.heard == b.runs && b.heard == a.runs && !a.flash && !b.flash;
-        self.is_alive() && a.told == b.told && a.told != Told::Nothing && heard
+        let settled = matches!(a.told, Told::Connected | Told::Agreed);
+        self.is_alive() && a.told == b.told && settled && heard
     }
 
     /// The end has closed its socket, or learnt that it is closed.

@@ -23,6 +23,9 @@ pub(super) struct Node {
     pub(super) held: BTreeMap<Serial, bool>,
     /// What the traces have said of each connection.
     pub(super) traced: BTreeMap<Serial, (State, Option<Heat>)>,
+    /// The last connection that left the table.
+    pub(super) gone: Serial,
+    pub(super) stage: Stage,
     /// The canonical form, and the connections in order of rank.
     bytes: Vec<u8>,
     ranks: Vec<Serial>,
@@ -37,6 +40,8 @@ impl Node {
             asks: 0,
             held: BTreeMap::new(),
             traced: BTreeMap::new(),
+            gone: Serial(0),
+            stage: Stage::Running,
             bytes: Vec::new(),
             ranks: Vec::new(),
         }
@@ -73,7 +78,19 @@ impl Node {
 
     /// Nothing is left here.
     pub(super) fn is_at_rest(&self, listens: bool) -> bool {
-        self.manager.is_empty() && self.asked.is_empty() && self.accepting == listens
+        let nothing = self.manager.is_empty() && self.asked.is_empty();
+        nothing
+            && match self.stage {
+                Stage::Running => self.accepting == listens,
+                Stage::Stopping => false,
+                Stage::Stopped => true,
+            }
+    }
+
+    /// The last request that was answered; none such when it is not.
+    pub(super) fn answered(&self) -> Request {
+        let waits = |n: &u64| self.asked.iter().any(|(asked, _)| asked.0 == *n);
+        Request((1..=self.asks).rev().find(|n| !waits(n)).unwrap_or(0))
     }
 
     pub(super) fn rank(&self, conn: Serial) -> usize {
@@ -96,12 +113,22 @@ impl Node {
         for (_, of) in &self.asked {
             of.hash(&mut into);
         }
-        u8::MAX.hash(&mut into);
+        (u8::MAX, self.stage, self.held.len()).hash(&mut into);
         for (conn, released) in &self.held {
             (self.rank(*conn), released).hash(&mut into);
         }
         self.bytes = bytes;
     }
+}
+
+/// Whether a node goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stage {
+    Running,
+    /// It was told to stop.
+    Stopping,
+    /// It has said that nothing is left.
+    Stopped,
 }
 
 /// How an acquisition is told to the table.

@@ -52,7 +52,7 @@ impl Scope {
         let mut scope = Self::full(2);
         scope.wishes = vec![Wish::duplex(0, 1), Wish::inbound(1, 0)];
         scope.waiting = 2;
-        scope.troubles = Trouble::ALL.to_vec();
+        scope.troubles = running();
         scope.wanted = duplex_steps();
         scope.wanted.extend([
             Mark::Step(State::ReservedOutbound, State::Terminated),
@@ -68,12 +68,31 @@ impl Scope {
         scope
     }
 
+    /// Two nodes that stop at any time.
+    pub fn stopping() -> Self {
+        let mut scope = Self::full(2);
+        scope.wishes = vec![Wish::duplex(0, 1), Wish::inbound(1, 0)];
+        scope.troubles = vec![Trouble::Stopped, Trouble::Late];
+        scope.wanted = vec![Mark::AllStopped, Mark::StoppedInUse];
+        scope
+    }
+
+    /// One node that dials itself from another port.
+    pub fn alone() -> Self {
+        let mut scope = Self::full(1);
+        scope.wishes = vec![Wish::one_way(0, 0)];
+        scope.troubles = Trouble::ALL.to_vec();
+        scope.waiting = 2;
+        scope.wanted = one_way_steps();
+        scope
+    }
+
     /// A node that only dials, and one that would use what it dials.
     pub fn leaf() -> Self {
         let mut scope = Self::full(2);
         scope.leaves = 1;
         scope.wishes = vec![Wish::duplex(1, 0), Wish::inbound(0, 1), Wish::duplex(0, 1)];
-        scope.troubles = Trouble::ALL.to_vec();
+        scope.troubles = running();
         scope.backlog = 2;
         scope.wanted = one_way_steps();
         scope
@@ -81,6 +100,13 @@ impl Scope {
             .extend([Mark::Refused, Mark::Replaced, Mark::Returned, Mark::Resumed]);
         scope
     }
+}
+
+/// Everything but that nodes stop.
+fn running() -> Vec<Trouble> {
+    let mut all = Trouble::ALL.to_vec();
+    all.retain(|trouble| *trouble != Trouble::Stopped);
+    all
 }
 
 /// The life of a duplex connection, both ends.

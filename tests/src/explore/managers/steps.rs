@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use samanea_core::{
     base::{Request, Role, Serial},
+    conn::Fault,
     manager::{Acquired, Action, Event, Heat, NotAcquired, Refusal, State, Trace, Wait},
 };
 
 use super::{
     Mark, World,
     net::{Phase, Pipe, Told, address, node_at},
+    node::Stage,
 };
 
 /// Where an event comes from, for what its actions mean.
@@ -99,10 +101,16 @@ impl World {
                 }
                 _ => self.wrong("each connection is greeted once", format!("{conn:?}")),
             },
-            Action::Close { conn, .. } => match self.end_of(n, conn) {
+            Action::Close { conn, fault } => match self.end_of(n, conn) {
                 Some((at, _)) if self.pipes[at].phase != Phase::Joined => {
                     self.pipes[at].leave(0);
                     self.pipes[at].leave(1);
+                }
+                Some((at, end)) if fault == Fault::Closed => {
+                    self.pipes[at].sides[end].told = Told::Closing;
+                    if self.nodes[n].manager.state(conn) == State::Duplex {
+                        self.mark(Mark::StoppedInUse);
+                    }
                 }
                 Some((at, end)) => self.pipes[at].leave(end),
                 None => self.wrong("only what is there is closed", format!("{conn:?}")),
@@ -116,6 +124,12 @@ impl World {
             }
             Action::Trace(trace) => self.traced(origin, &trace),
             Action::Mature | Action::Counters(_) => {}
+            Action::Stopped if self.nodes[n].stage == Stage::Stopping => {
+                Arc::make_mut(&mut self.nodes[n]).stage = Stage::Stopped;
+                if self.nodes.iter().all(|node| node.stage == Stage::Stopped) {
+                    self.mark(Mark::AllStopped);
+                }
+            }
             Action::ListenerLost(_) | Action::Stopped => {
                 self.wrong("nothing stops by itself", format!("node {n}"));
             }

@@ -10,7 +10,7 @@ use samanea_core::{
 use super::{
     Act, End, Mark, Scope, Trouble, Violation,
     net::{Phase, Pipe, Told, address},
-    node::{Bytes, Node},
+    node::{Bytes, Node, Stage},
     steps::Kind,
 };
 
@@ -97,7 +97,7 @@ impl World {
         for wish in &scope.wishes {
             let node = &self.nodes[usize::from(wish.node)];
             let asked = node.asked.iter().filter(|(_, of)| *of == wish.of).count();
-            if asked < scope.waiting {
+            if asked < scope.waiting && node.stage == Stage::Running {
                 out.push(Act::Acquire(*wish));
             }
         }
@@ -107,6 +107,12 @@ impl World {
             }
             if node.is_due(self.now) {
                 out.push(Act::Tick(n));
+            }
+            if scope.has(Trouble::Late) {
+                out.push(Act::Late(n));
+            }
+            if scope.has(Trouble::Stopped) && node.stage == Stage::Running {
+                out.push(Act::Shutdown(n));
             }
         }
         let due = self.nodes.iter().any(|node| node.is_due(self.now));
@@ -130,7 +136,8 @@ impl World {
             node: pipe.nodes[usize::from(side)],
         };
         let other = pipe.nodes[1];
-        let listens = !scope.is_leaf(other);
+        let runs = self.nodes[usize::from(other)].stage == Stage::Running;
+        let listens = !scope.is_leaf(other) && runs;
         match pipe.phase {
             Phase::Doomed => out.push(Act::Fail(end(0))),
             Phase::Dialled => {
@@ -204,11 +211,12 @@ impl World {
                     out.push(Act::Hear(end, 0));
                 }
             }
-            Told::Refused | Told::Gone => {}
+            Told::Refused | Told::Closing | Told::Gone => {}
         }
         let connected = matches!(side.told, Told::Connected | Told::Agreed);
         let refused = pipe.refused && n == 0;
-        if connected && (pipe.dead || refused) || side.told == Told::Refused {
+        if connected && (pipe.dead || refused) || matches!(side.told, Told::Refused | Told::Closing)
+        {
             out.push(Act::Over(end));
         }
     }
