@@ -190,7 +190,10 @@ impl Manager {
         } else {
             self.adopt(cx, listener, local, remote);
         }
-        self.open_door(cx, listener);
+        // What nobody asked for shortens no wait and prolongs none.
+        if refusal != Some(Refusal::Unasked) {
+            self.open_door(cx, listener);
+        }
     }
 
     /// Why an accepted connection is not wanted, if so.

@@ -299,6 +299,9 @@ impl Manager {
         }
         self.stopping = true;
         self.doors.clear();
+        if !self.table.mature().is_empty() {
+            cx.act(Action::Mature);
+        }
         while let Some((_, request)) = self.queue.pop_first() {
             self.wishes.remove(&request);
             answer(cx, request, Err(NotAcquired::Shutdown));

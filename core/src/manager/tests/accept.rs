@@ -254,6 +254,19 @@ fn a_socket_that_nobody_asked_for_is_reset() {
 }
 
 #[test]
+fn what_nobody_asked_for_neither_shortens_a_wait_nor_prolongs_it() {
+    let mut rig = Rig::listening(with(1, 1));
+    let conn = rig.accepted(peer(1));
+    rig.tick(SECOND * 3);
+    assert_eq!(words(&rig.accept_from(peer(2))), "reset");
+    rig.ended(conn);
+    rig.tick(SECOND);
+    assert!(rig.watch.armed.is_empty());
+    let actions = rig.tick(SECOND);
+    assert!(asks(&actions), "five seconds after the limit was met");
+}
+
+#[test]
 fn a_half_open_flood_fills_exactly_to_the_hard_limit() {
     let mut rig = Rig::open();
     let conns = fill(&mut rig, 1, 512);
