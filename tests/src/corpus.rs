@@ -155,6 +155,11 @@ fn tapes(all: &mut Vec<Input>) {
             noise(seed + 100, len / 2),
         );
     }
+    for (seed, len) in (200..).zip([30_usize, 60, 100, 200, 300, 400, 600, 900]) {
+        let name = format!("tape-{len:03}");
+        add(all, "manager", &*name, noise(seed, len));
+        add(all, "accept", name, noise(seed + 100, len));
+    }
 }
 
 fn noise(seed: u64, len: usize) -> Vec<u8> {

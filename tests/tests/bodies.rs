@@ -29,4 +29,6 @@ sieve! {
     session(4_096, 500)
     mux(2_048, 500)
     node(64, 300)
+    manager(512, 500)
+    accept(512, 500)
 }

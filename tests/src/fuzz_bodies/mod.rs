@@ -4,9 +4,11 @@
 //! replay of committed inputs and property tests call the very same code. Bytes that have no
 //! meaning are a short run, never an error.
 
+mod accept;
 mod facing;
 mod frame;
 mod handshake;
+mod manager;
 mod messages;
 mod mux;
 mod node;
@@ -15,8 +17,10 @@ mod session;
 
 use samanea_core::base::Violated;
 
+pub use accept::accept;
 pub use frame::frame;
 pub use handshake::handshake;
+pub use manager::manager;
 pub use messages::messages;
 pub use mux::mux;
 pub use node::node;
@@ -35,6 +39,8 @@ pub const ALL: &[Body] = &[
     ("session", session),
     ("mux", mux),
     ("node", node),
+    ("manager", manager),
+    ("accept", accept),
 ];
 
 /// Panics when an invariant does not hold.
@@ -58,4 +64,15 @@ fn pieces<'a>(bytes: &'a [u8], lengths: &'a [u8]) -> impl Iterator<Item = &'a [u
         rest = later;
         Some(now)
     })
+}
+
+/// Bytes that follow from a seed.
+#[cfg(test)]
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    use samanea_core::base::Choice as _;
+    let mut choice = samanea_core::base::Seeded::new(seed);
+    let mut byte = || choice.below(crate::tape::site::SESSION, 0, 256);
+    (0..len)
+        .map(|_| u8::try_from(byte()).unwrap_or(0))
+        .collect()
 }
