@@ -8,7 +8,7 @@
 //! src: ouroboros-network, connection manager and inbound governor properties
 
 use core::{fmt, time::Duration};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use samanea_core::{
     base::{Instant, Serial},
@@ -30,7 +30,11 @@ pub struct Oracle {
     pub complaints: Vec<String>,
     /// What was seen.
     pub seen: Seen,
+    last: VecDeque<(Instant, usize, Notice)>,
 }
+
+/// Notices kept for those who must understand a failure.
+const LAST_MAX: usize = 60;
 
 /// How often what was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,7 +138,24 @@ impl Oracle {
 
     /// A node says something.
     pub fn notice(&mut self, now: Instant, at: usize, life: u32, notice: &Notice) {
-        let _ = (now, at, life, notice);
+        if !matches!(notice, Notice::Connections(_) | Notice::RoundTrip { .. }) {
+            if self.last.len() >= LAST_MAX {
+                self.last.pop_front();
+            }
+            self.last.push_back((now, at, notice.clone()));
+        }
+        match notice {
+            Notice::Trace(trace) => self.trace(now, at, life, trace),
+            Notice::Connections(counters) => self.counters(at, life, counters),
+            _ => {}
+        }
+    }
+
+    /// The hard limit of a node is another one from now on.
+    pub fn allow(&mut self, at: usize, hard: u32) {
+        if let Some(limits) = self.limits.get_mut(at) {
+            limits.hard = hard;
+        }
     }
 
     /// The node is told to shut down: the limit binds it no longer.
@@ -291,12 +312,22 @@ impl Oracle {
         self.tables = tables;
     }
 
+    /// The last notices, one a line.
+    pub fn journal(&self) -> String {
+        let line = |(now, at, notice): &(Instant, usize, Notice)| format!("{now} {at} {notice:?}");
+        self.last.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// Fails when anything was wrong.
     pub fn verdict(&self) -> Result<(), String> {
         if self.complaints.is_empty() {
             Ok(())
         } else {
-            Err(self.complaints.join("; "))
+            Err(format!(
+                "{}\n{}",
+                self.complaints.join("\n"),
+                self.journal()
+            ))
         }
     }
 
@@ -372,8 +403,7 @@ impl fmt::Display for Seen {
 }
 
 fn limits(config: &Config) -> Limits {
-    let _ = config;
-    let manager = samanea_core::manager::Config::default();
+    let manager = &config.manager;
     Limits {
         hard: manager.limits.hard,
         idle: manager.idle,

@@ -1,10 +1,11 @@
 //! Carries out a [`Script`] on a world of real engines.
 
-use core::time::Duration;
+use core::{net::IpAddr, time::Duration};
 use std::{cell::RefCell, rc::Rc};
 
 use samanea_core::{
     base::Seeded,
+    manager::{Limits, State},
     node::{Command, Config, Engine, Node},
     proto::handshake::Mode,
 };
@@ -16,8 +17,15 @@ use crate::{
     world::{Broken, Options, Shape, World, address},
 };
 
-/// How long all timers get after the last event: longer than a peer takes to become mature.
-const QUIET: Duration = Duration::from_secs(1_200);
+/// How long all timers get after the last event: longer than a peer takes to become mature, and
+/// than the longest time limit of a mini-protocol.
+const QUIET: Duration = Duration::from_secs(4_000);
+/// How often each node makes a block meanwhile.
+const BETWEEN_BLOCKS: Duration = Duration::from_secs(200);
+/// How long nodes get to find each other after all faults.
+const JOINING: Duration = Duration::from_secs(300);
+/// How long a chain gets to reach all then.
+const SETTLING: Duration = Duration::from_secs(600);
 /// How long connections get to end after a shutdown.
 const ENDING: Duration = Duration::from_secs(200);
 
@@ -30,6 +38,8 @@ pub struct Played {
     pub hash: u64,
     /// Simultaneous opens.
     pub met: u64,
+    /// Pairs of nodes that were found at rest, each state as the other's.
+    pub quiet: u64,
     /// What was seen of the tables of connections.
     pub oracle: Oracle,
 }
@@ -37,6 +47,10 @@ pub struct Played {
 /// Settings of one node of a script; the centre is node 0.
 pub fn config(script: &Script, at: usize) -> Config {
     let mut config = engines::config();
+    config.manager.trace = true;
+    if at == 0 {
+        config.manager.limits = script.limits;
+    }
     config.manager.mode = match at.checked_sub(1).and_then(|node| script.nodes.get(node)) {
         None => script.centre,
         Some(Kind::Client) => Mode::InitiatorOnly,
@@ -45,8 +59,9 @@ pub fn config(script: &Script, at: usize) -> Config {
     config
 }
 
-/// Plays a script to its end: events, a long quiet, a shutdown. Chance follows from `seed`.
-pub fn play(script: &Script, seed: u64) -> Result<Played, Broken> {
+/// Plays a script to its end: events, a long quiet, a recovery, a shutdown. Chance follows from
+/// `seed`. What was seen comes with the error, too.
+pub fn play(script: &Script, seed: u64) -> Result<Played, (Broken, Box<Oracle>)> {
     let options = Options {
         hosts: script.nodes.len() + 1,
         shape: Shape::None,
@@ -65,37 +80,177 @@ pub fn play(script: &Script, seed: u64) -> Result<Played, Broken> {
     world.watch(Box::new(move |now, at, life, notice| {
         told.borrow_mut().notice(now, at, life, notice);
     }));
+    let outcome = run(&mut world, script, &oracle);
+    let (steps, hash, met) = (world.steps(), world.hash(), world.met());
+    drop(world);
+    match outcome {
+        Ok(quiet) => Ok(Played {
+            steps,
+            hash,
+            met,
+            quiet,
+            oracle: oracle.take(),
+        }),
+        Err(broken) => Err((broken, Box::new(oracle.take()))),
+    }
+}
+
+/// Returns how many pairs were found at rest.
+fn run(
+    world: &mut World<Engine>,
+    script: &Script,
+    oracle: &RefCell<Oracle>,
+) -> Result<u64, Broken> {
     for (place, kind) in script.nodes.iter().enumerate() {
         world.set_listens(place + 1, *kind == Kind::Server);
-        world.attenuate(
-            place + 1,
-            script.suffers.get(place).into_iter().flatten().copied(),
-        );
+        let suffers = script.suffers.get(place).into_iter().flatten();
+        world.attenuate(place + 1, suffers.copied());
     }
     world.set_listens(0, script.centre == Mode::InitiatorAndResponder);
     world.start(0)?;
     for event in &script.events {
         world.run_until(world.now().after(event.after))?;
-        apply(&mut world, event)?;
+        apply(world, event)?;
         world.check_sockets()?;
     }
-    world.run_until(world.now().after(QUIET))?;
+    let quiet_from = world.now();
+    let quiet = match script.flavour {
+        Flavour::Normal => QUIET,
+        Flavour::Pruning => QUIET / 10,
+    };
+    while world.now().since(quiet_from) < quiet {
+        // Whoever says nothing new for ten minutes is given up: nobody does.
+        for at in 0..world.hosts().len() {
+            if world.hosts()[at].node.is_some() {
+                world.grow(at, 1, 5);
+            }
+        }
+        world.run_until(world.now().after(BETWEEN_BLOCKS))?;
+    }
     world.check_sockets()?;
+    let quiet = if script.is_harmless() {
+        rest(world, script)?
+    } else {
+        0
+    };
+    oracle.borrow_mut().allow(0, Limits::default().hard);
+    recover(world, script)?;
+    for (at, host) in world.hosts().iter().enumerate() {
+        oracle.borrow_mut().stopping(at, host.life);
+    }
     world.end(ENDING)?;
     oracle.borrow_mut().finish(world.now(), |at| {
-        world
-            .hosts()
-            .get(at)
-            .map(|host| (host.life, host.node.is_some()))
+        let host = world.hosts().get(at);
+        host.map(|host| (host.life, host.node.is_some()))
     });
-    let (steps, hash, met) = (world.steps(), world.hash(), world.met());
-    drop(world);
-    Ok(Played {
-        steps,
-        hash,
-        met,
-        oracle: oracle.take(),
-    })
+    Ok(quiet)
+}
+
+/// After a long quiet, every pair that is up has exactly the connections that it wants: one, used
+/// as both want it and seen alike from both ends, or none. Returns how many were looked at.
+fn rest(world: &World<Engine>, script: &Script) -> Result<u64, Broken> {
+    let mut pairs = 0;
+    for (place, kind) in script.nodes.iter().enumerate() {
+        let node = place + 1;
+        let (Some(centre), Some(other)) = (engine(world, 0), engine(world, node)) else {
+            continue;
+        };
+        let keeps = |at: usize, peer| world.hosts()[at].peers.contains(&address(peer));
+        let serves = script.centre == Mode::InitiatorAndResponder;
+        let ours = keeps(0, node) && *kind == Kind::Server;
+        let theirs = keeps(node, 0) && serves;
+        let wanted = wanted(serves, *kind, ours, theirs);
+        let here = states(centre, address(node).ip());
+        let there = states(other, address(0).ip());
+        if (&here, &there) != (&wanted.0, &wanted.1) {
+            let text = format!(
+                "node {node} at rest: {here:?} and {there:?}, not {:?} and {:?}; {:?}",
+                wanted.0,
+                wanted.1,
+                centre.manager().explain_all()
+            );
+            return Err(world.unmet_because(text));
+        }
+        pairs += 1;
+    }
+    Ok(pairs)
+}
+
+/// The states at the centre and at the node when either keeps the other.
+fn wanted(serves: bool, kind: Kind, ours: bool, theirs: bool) -> (Vec<State>, Vec<State>) {
+    let duplex = serves && kind == Kind::Server;
+    let (here, there) = match (duplex, ours, theirs) {
+        (true, true, true) => (State::Duplex, State::Duplex),
+        (true, true, false) => (State::OutboundDupExpired, State::InboundDup),
+        (true, false, true) => (State::InboundDup, State::OutboundDupExpired),
+        (false, true, _) => (State::OutboundUni, State::InboundUni),
+        (false, false, true) => (State::InboundUni, State::OutboundUni),
+        (_, false, false) => return (Vec::new(), Vec::new()),
+    };
+    (vec![here], vec![there])
+}
+
+/// The states of all live connections with a peer; dials that fail again and again do not count.
+fn states(engine: &Engine, peer: IpAddr) -> Vec<State> {
+    let manager = engine.manager();
+    let of_peer = |conn| {
+        manager
+            .addresses(conn)
+            .is_some_and(|(remote, _)| remote.ip() == peer)
+    };
+    let live = |state| !matches!(state, State::ReservedOutbound | State::Terminating);
+    let states = manager
+        .conns()
+        .filter(|(conn, state)| of_peer(*conn) && live(*state));
+    states.map(|(_, state)| state).collect()
+}
+
+fn engine(world: &World<Engine>, at: usize) -> Option<&Engine> {
+    Some(world.hosts().get(at)?.node.as_ref()?.machine())
+}
+
+/// Ends all faults, lifts the limits, joins every node with the centre, and demands that a new
+/// chain reaches all that can have it: whatever happened before, nothing is stuck.
+fn recover(world: &mut World<Engine>, script: &Script) -> Result<(), Broken> {
+    world.heal()?;
+    let limits = Limits::default();
+    world.command(0, Command::Limit(limits));
+    let serves = script.centre == Mode::InitiatorAndResponder;
+    for (place, kind) in script.nodes.iter().enumerate() {
+        let node = place + 1;
+        if serves {
+            world.command(node, Command::AddPeer(address(0)));
+        }
+        if *kind == Kind::Server {
+            world.command(0, Command::AddPeer(address(node)));
+        }
+    }
+    // Earlier failures may make a node wait for long before it tries again.
+    world.run_until(world.now().after(JOINING))?;
+    let lens: Vec<_> = world
+        .hosts()
+        .iter()
+        .map(|host| host.application.tip.len())
+        .collect();
+    let server = (1..lens.len()).find(|at| world.hosts()[*at].listens);
+    // Who only dials is followed by nobody.
+    let source = if serves { 0 } else { server.unwrap_or(0) };
+    let missing = lens
+        .iter()
+        .max()
+        .map_or(0, |max| max.saturating_sub(lens[source]));
+    let end = world.grow(source, usize::try_from(missing).unwrap_or(0) + 3, 99);
+    let hosts = if serves { world.hosts().len() } else { 1 };
+    let until = world.now().after(SETTLING);
+    let settled = world.run_to(until, |world| {
+        let mut all = world.hosts().iter().take(hosts);
+        all.all(|host| host.application.tip == end)
+    })?;
+    if settled {
+        Ok(())
+    } else {
+        Err(world.unmet(end, SETTLING))
+    }
 }
 
 /// The script that a seed stands for: even ones normal, odd ones pruning.
@@ -110,7 +265,8 @@ pub fn script(seed: u64) -> Script {
 
 /// Plays a script; what is wrong with the run, if anything.
 pub fn judge(script: &Script, seed: u64) -> Result<Played, String> {
-    let played = play(script, seed).map_err(|broken| broken.to_string())?;
+    let played =
+        play(script, seed).map_err(|(broken, oracle)| format!("{broken}\n{}", oracle.journal()))?;
     played.oracle.verdict()?;
     Ok(played)
 }

@@ -300,6 +300,11 @@ impl Script {
         }
     }
 
+    /// Whether no connection suffers and no limit binds.
+    pub fn is_harmless(&self) -> bool {
+        self.flavour == Flavour::Normal && *self == self.harmless()
+    }
+
     /// Whether every event makes sense where it stands.
     pub fn is_well_formed(&self) -> bool {
         self.without(0..0).events == self.events

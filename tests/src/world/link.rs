@@ -111,6 +111,8 @@ pub(super) struct Lane {
     pub(super) eof: bool,
     /// What is sent vanishes and nobody is told.
     pub(super) hole: bool,
+    /// Something has vanished, and the sender's kernel will give up.
+    pub(super) unheard: bool,
     /// What happens to the next packet.
     pub(super) spoil: Option<Spoil>,
     /// Bytes ever written.

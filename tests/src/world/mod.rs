@@ -89,6 +89,8 @@ enum Due {
     Arrive(LinkId, Side, Piece),
     /// The receiver's driver reads.
     Read(LinkId, Side),
+    /// The sender's kernel has had no acknowledgement for long.
+    GiveUp(LinkId, Side),
 }
 
 /// A world.
@@ -278,6 +280,7 @@ impl<M: Subject> World<M> {
             Due::Pump(link, side) => self.pump(link, side),
             Due::Arrive(link, side, piece) => self.arrive(link, side, piece),
             Due::Read(link, side) => return self.read(link, side),
+            Due::GiveUp(link, side) => self.give_up(link, side),
             Due::Wake if alive => return self.wake(at),
             Due::Turn if alive => return self.turn(at),
             Due::Feed(event) if alive => return self.feed(at, &event),
@@ -376,7 +379,7 @@ impl<M: Subject> World<M> {
         Ok(())
     }
 
-    fn broken(&self, host: usize, breach: Breach) -> Broken {
+    const fn broken(&self, host: usize, breach: Breach) -> Broken {
         Broken {
             host,
             at: self.now,

@@ -399,6 +399,11 @@ impl<M: Subject> World<M> {
             tip.len(),
             behind.join(", ")
         );
+        self.unmet_because(text)
+    }
+
+    /// A promise at the end of a run that was not kept, in words.
+    pub const fn unmet_because(&self, text: String) -> Broken {
         self.broken(0, Breach::Unmet(text))
     }
 

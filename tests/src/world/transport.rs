@@ -91,6 +91,10 @@ impl<M: Subject> World<M> {
             return;
         };
         if lane.hole {
+            if !core::mem::replace(&mut lane.unheard, true) {
+                let until = self.now.after(GIVING_UP);
+                self.plan_at(until, usize::MAX, Due::GiveUp(id, side));
+            }
             return;
         }
         let arrival = lane
@@ -200,6 +204,18 @@ impl<M: Subject> World<M> {
         Ok(())
     }
 
+    /// The sender's kernel has tried for long to get a packet through.
+    pub(super) fn give_up(&mut self, id: LinkId, side: Side) {
+        let still = self.links.get_mut(&id).is_some_and(|link| {
+            let lane = &mut link.lanes[side];
+            lane.unheard = false;
+            lane.hole
+        });
+        if still {
+            self.lost(id, side, Cause::TimedOut);
+        }
+    }
+
     /// The socket at `side` ends by itself; its machine is told.
     pub(super) fn lost(&mut self, id: LinkId, side: Side, cause: Cause) {
         let Some(link) = self.links.get_mut(&id) else {
@@ -291,6 +307,8 @@ impl<M: Subject> World<M> {
     }
 }
 
+/// How long a kernel sends again what is never acknowledged.
+const GIVING_UP: Duration = Duration::from_secs(924);
 /// Addresses kept before those of the past are thrown out.
 const TIME_WAITS: usize = 1_000;
 
