@@ -260,7 +260,7 @@ pub fn script(seed: u64) -> Script {
     } else {
         Flavour::Pruning
     };
-    Script::draw(&mut Seeded::new(seed), flavour, 7, 40)
+    Script::draw(&mut Seeded::new(seed), flavour, 7, flavour.events())
 }
 
 /// Plays a script; what is wrong with the run, if anything.

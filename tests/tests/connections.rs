@@ -43,7 +43,8 @@ impl Strategy for Scripts {
     type Value = Script;
 
     fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
-        let failing = Script::draw(&mut Drawn(runner.rng()), self.0, 7, 40);
+        let mut drawn = Drawn(runner.rng());
+        let failing = Script::draw(&mut drawn, self.0, 7, self.0.events());
         Ok(Shrinking(Shrink::new(failing)))
     }
 }
@@ -168,7 +169,7 @@ const WANTED_REMOTE: [(Option<Heat>, Option<Heat>); 10] = {
 
 #[test]
 fn any_script_with_any_fault_keeps_the_rules_and_ends_with_one_chain() {
-    let sum = play_many(Flavour::Normal, 128);
+    let sum = play_many(Flavour::Normal, 96);
     let seen = &sum.seen;
     let missing = seen.missing(&WANTED);
     assert!(missing.is_empty(), "never seen: {missing:?}");

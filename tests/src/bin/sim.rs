@@ -205,7 +205,8 @@ fn trouble(text: &str) -> Result<Trouble, String> {
 }
 
 fn play_scripts(seeds: Range<u64>) -> Result<(), String> {
-    let (mut played, mut steps, mut met, mut seen) = (0_u64, 0, 0, Seen::default());
+    let (mut played, mut steps, mut met, mut pruning) = (0_u64, 0, 0, 0_u64);
+    let mut seen = Seen::default();
     for seed in seeds {
         let script = play::script(seed);
         match play::judge(&script, seed) {
@@ -213,6 +214,7 @@ fn play_scripts(seeds: Range<u64>) -> Result<(), String> {
                 played += 1;
                 steps += run.steps;
                 met += run.met;
+                pruning += u64::from(run.oracle.seen.pruned > 0);
                 seen.add(&run.oracle.seen);
             }
             Err(text) => {
@@ -225,7 +227,9 @@ fn play_scripts(seeds: Range<u64>) -> Result<(), String> {
             }
         }
     }
-    let line = format!("scripts: {played} played, {steps} steps, {met} dials met, {seen}");
+    let line = format!(
+        "scripts: {played} played, {steps} steps, {met} dials met, {pruning} pruned: {seen}"
+    );
     say(&mut std::io::stdout(), &line);
     for ((from, to), count) in &seen.transitions {
         say(

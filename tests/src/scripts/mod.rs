@@ -179,7 +179,7 @@ impl Script {
             Flavour::Normal if below(4) == 0 => (Mode::InitiatorOnly, Limits::default()),
             Flavour::Normal => (Mode::InitiatorAndResponder, Limits::default()),
             Flavour::Pruning => {
-                let hard = below(6);
+                let hard = below(5);
                 let soft = hard / 2 + below(hard - hard / 2 + 1);
                 let delay = Duration::ZERO;
                 (Mode::InitiatorAndResponder, Limits { soft, hard, delay })
@@ -312,6 +312,14 @@ impl Script {
 }
 
 impl Flavour {
+    /// How many events a script usually has.
+    pub const fn events(self) -> usize {
+        match self {
+            Self::Normal => 40,
+            Self::Pruning => 60,
+        }
+    }
+
     /// Draws a pause.
     fn pause(self, choice: &mut dyn Choice) -> Duration {
         let mut below = |n: u32| u64::from(choice.below(site::SCRIPT, 4, n));
