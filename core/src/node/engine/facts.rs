@@ -30,7 +30,8 @@ impl Engine {
             Fact::Room { protocol, role } if is_block_server(protocol, role) => {
                 self.chain_step(cx, chain::Event::BlockServeRoom(conn));
             }
-            Fact::Lingering | Fact::Full { .. } | Fact::Room { .. } => {}
+            Fact::Lingering => self.tell_table(cx, conn, manager::Event::Lingering { conn }),
+            Fact::Full { .. } | Fact::Room { .. } => {}
             Fact::KeepAlive(keep_alive::client::Fact::RoundTrip(took)) => {
                 cx.act(Action::Notify(Notice::RoundTrip { conn, took }));
                 self.chain_step(cx, chain::Event::RoundTrip(conn, took));
