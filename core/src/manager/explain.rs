@@ -103,9 +103,9 @@ impl fmt::Display for Way {
     }
 }
 
-/// What leads from a state to another, but for the end of the connection, which leads from any to
-/// [`State::Terminated`].
-fn ways(state: State, idle: bool) -> &'static [(Way, State)] {
+/// What leads from a state to another, its timer when one runs; but for the end of the connection,
+/// which leads from any to [`State::Terminated`].
+fn ways(state: State) -> &'static [(Way, State)] {
     use Way::{
         Acquire, AgreedDuplex, AgreedOneWay, Connected, PeerEnds, PeerReturns, PeerStarts, Refused,
         Release,
@@ -123,14 +123,10 @@ fn ways(state: State, idle: bool) -> &'static [(Way, State)] {
             (Refused, State::Terminating),
         ],
         State::OutboundUni => &[(Release, State::OutboundIdleUni)],
-        State::OutboundDupTicking if idle => &[
-            (Release, State::InboundIdleDup),
-            (PeerStarts, State::Duplex),
-            (Way::Timer, State::OutboundDupExpired),
-        ],
         State::OutboundDupTicking => &[
             (Release, State::InboundIdleDup),
             (PeerStarts, State::Duplex),
+            (Way::Timer, State::OutboundDupExpired),
         ],
         State::OutboundDupExpired => &[
             (Release, State::OutboundIdleDup),
@@ -141,19 +137,14 @@ fn ways(state: State, idle: bool) -> &'static [(Way, State)] {
             (PeerStarts, State::InboundDup),
             (Way::Timer, State::Terminating),
         ],
-        State::InboundIdleUni if idle => &[
+        State::InboundIdleUni => &[
             (PeerStarts, State::InboundUni),
-            (Way::Timer, State::Terminating),
-        ],
-        State::InboundIdleUni => &[(PeerStarts, State::InboundUni)],
-        State::InboundIdleDup if idle => &[
-            (Acquire, State::OutboundDupTicking),
-            (PeerStarts, State::InboundDup),
             (Way::Timer, State::Terminating),
         ],
         State::InboundIdleDup => &[
             (Acquire, State::OutboundDupTicking),
             (PeerStarts, State::InboundDup),
+            (Way::Timer, State::Terminating),
         ],
         State::InboundUni => &[(PeerEnds, State::InboundIdleUni)],
         State::InboundDup => &[(Acquire, State::Duplex), (PeerEnds, State::InboundIdleDup)],
@@ -199,6 +190,16 @@ impl Manager {
             Some(RemoteUse::Running(set)) => set.iter().collect(),
             _ => Vec::new(),
         };
+        let timer = Table::timer(entry).and_then(|(line, at)| {
+            let timer = match line {
+                Line::Idle => Timer::Idle,
+                Line::Linger => Timer::Linger,
+                Line::Quarantine => Timer::Quarantine,
+                Line::Lingering | Line::Maturity => return None,
+            };
+            Some((timer, at))
+        });
+        let possible = |(way, _): &&(Way, State)| *way != Way::Timer || timer.is_some();
         let waits = |(_, wish): &(_, &super::machine::Wish)| !wish.owner && wish.conn == conn;
         Explanation {
             conn,
@@ -211,17 +212,9 @@ impl Manager {
             local_use: open.map(|open| open.local),
             heat: entry.heat(),
             responders,
-            timer: Table::timer(entry).and_then(|(line, at)| {
-                let timer = match line {
-                    Line::Idle => Timer::Idle,
-                    Line::Linger => Timer::Linger,
-                    Line::Quarantine => Timer::Quarantine,
-                    Line::Lingering | Line::Maturity => return None,
-                };
-                Some((timer, at))
-            }),
+            timer,
             waiting: self.wishes.iter().filter(waits).count(),
-            ways: ways(state, self.config.idle.is_some()).to_vec(),
+            ways: ways(state).iter().filter(possible).copied().collect(),
         }
     }
 }
