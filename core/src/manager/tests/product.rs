@@ -14,7 +14,7 @@ use alloc::{
 use core::time::Duration;
 
 use super::{
-    super::{Config, Heat},
+    super::{Config, Heat, Way},
     rig::adopted,
     *,
 };
@@ -861,6 +861,71 @@ fn every_row_of_the_table_names_reachable_pairs_once() {
     assert_eq!(named.len() + 1, EVERY.len());
     let states: BTreeSet<State> = NAMES.iter().map(|name| name.1).collect();
     assert_eq!(states.len(), 14, "all but those outside the table");
+}
+
+/// What an explanation says would change a connection, as inputs of the table.
+fn input(way: Way, at: At) -> In {
+    match way {
+        Way::Connected => In::Connected,
+        Way::AgreedDuplex => In::AgreedDuplex,
+        Way::AgreedOneWay => In::AgreedOneWay,
+        Way::Refused => In::Lingering,
+        Way::Acquire => In::Acquire,
+        Way::Release => In::Release,
+        Way::PeerStarts => In::StartWarm,
+        Way::PeerEnds if matches!(at, At::HotUni | At::Hot | At::DupHot) => In::EndHot,
+        Way::PeerEnds => In::EndWarm,
+        Way::Timer => In::Due,
+        Way::PeerReturns => In::Accept,
+    }
+}
+
+#[test]
+fn an_explanation_says_what_the_table_says() {
+    let mut told = 0;
+    for (at, state, heat) in NAMES {
+        let Scene { rig, conn, .. } = scene(at);
+        let explained = rig.manager.explain(peer(1));
+        assert_eq!(explained, rig.manager.explain_all(), "{at:?}");
+        let [it] = &explained[..] else {
+            panic!("{at:?}: {explained:?}")
+        };
+        assert_eq!((it.conn, it.state, it.heat), (conn, state, heat));
+        let waits = matches!(at, At::GreetInWaited | At::QuarantineWaited);
+        assert_eq!(it.waiting, usize::from(waits), "{at:?}");
+        // It has a timer exactly where time alone changes something, and that fires then.
+        assert_eq!(it.timer.is_some(), row(at, In::Due).is_some(), "{at:?}");
+        for (way, to) in &it.ways {
+            // Both responders would have to end.
+            if *way == Way::PeerEnds && matches!(at, At::Both | At::DupBoth) {
+                continue;
+            }
+            told += 1;
+            let row = row(at, input(*way, at));
+            let next = row.map_or(Next::Same, |row| row.2);
+            // Who waits has it at once.
+            let fits = match next {
+                Next::Is(next, _) => next == *to || at == At::GreetInWaited,
+                Next::Gone => *to == State::Terminated,
+                Next::Succeeded => *to == State::UnnegotiatedInbound || at == At::QuarantineWaited,
+                Next::Same | Next::Joined => false,
+            };
+            assert!(fits, "{at:?}: {way} to {to:?}, the table says {next:?}");
+        }
+        for row in TABLES.iter().flat_map(|table| table.iter()) {
+            if let Next::Is(to, _) = row.2
+                && row.0.contains(&at)
+                && to != state
+                && at != At::GreetInWaited
+            {
+                assert!(
+                    it.ways.iter().any(|way| way.1 == to),
+                    "{at:?}: {to:?} is not told"
+                );
+            }
+        }
+    }
+    assert!(told > 50, "{told}");
 }
 
 /// The two steps of a peer that is hot at once are both told.

@@ -708,3 +708,92 @@ fn traces_only_watch_and_snapshots_lose_nothing() {
         "{steps} steps, {told} actions"
     );
 }
+
+/// Any event for anybody at any time, as no driver, connection or owner would say it.
+fn wild(rig: &mut Rig, (kind, who, what): (u8, u8, u8)) -> Event {
+    let conn = Serial(u64::from(who) % 16);
+    let remote = peer(u32::from(what) % 4);
+    let local = match what % 3 {
+        0 => remote,
+        1 => home(),
+        _ => SocketAddr::from(([10, 0, 0, 2], 3001)),
+    };
+    let listener = ListenerId(u32::from(who) % 3);
+    let protocol = PROTOCOLS[usize::from(what) % PROTOCOLS.len()];
+    let mode = if what.is_multiple_of(4) {
+        ONE_WAY
+    } else {
+        DUPLEX
+    };
+    let cause = [Cause::Reset, Cause::Resources, Cause::Refused][usize::from(what % 3)];
+    match kind % 18 {
+        0 | 1 => Event::Acquire {
+            request: rig.next_request(),
+            remote,
+            mode,
+            via: if who.is_multiple_of(5) {
+                Via::Inbound
+            } else {
+                Via::Dial
+            },
+        },
+        2 => Event::Cancel(Request(who.into())),
+        3 => Event::Release(conn),
+        4 => Event::Abort(
+            conn,
+            [Fault::Closed, Fault::Replaced, LOST][usize::from(what % 3)],
+        ),
+        5 => Event::Listening { listener, local },
+        6 | 7 => Event::Accepted {
+            listener,
+            local,
+            remote,
+        },
+        8 => Event::AcceptFailed {
+            listener,
+            cause,
+            fatal: who > 250,
+        },
+        9 => Event::Connected { conn, local },
+        10 => Event::ConnectFailed { conn, cause },
+        11 | 12 => Event::Agreed {
+            conn,
+            agreed: agreed(mode),
+        },
+        13 => Event::Lingering { conn },
+        14 => Event::ResponderStarted { conn, protocol },
+        15 => Event::ResponderEnded { conn, protocol },
+        16 => Event::Ended { conn, fault: LOST },
+        _ => {
+            rig.now = rig.now.after(Duration::from_millis(u64::from(what) * 40));
+            Event::Tick
+        }
+    }
+}
+
+#[test]
+fn nothing_that_can_be_said_breaks_a_law() {
+    let mut runner = runner(300);
+    let seen = Rc::new(RefCell::new((0, 0)));
+    let script = vec((any::<u8>(), any::<u8>(), any::<u8>()), 50..250);
+    let verdict = runner.run(&script, |script| {
+        let mut rig = Rig::listening(small(6, Victims::ByState));
+        for op in script {
+            let event = wild(&mut rig, op);
+            rig.feed(event);
+        }
+        rig.feed(Event::Shutdown);
+        let mut seen = seen.borrow_mut();
+        seen.0 += rig.watch.transitions.values().sum::<u32>();
+        seen.1 += rig.watch.seen.got;
+        for pair in NEVER {
+            prop_assert!(!rig.watch.transitions.contains_key(pair), "{:?}", pair);
+        }
+        Ok(())
+    });
+    if let Err(error) = verdict {
+        panic!("{error}");
+    }
+    let (transitions, got) = *seen.borrow();
+    assert!(transitions > 5_000 && got > 100, "{transitions}, {got}");
+}
