@@ -288,7 +288,10 @@ impl PeerActions {
             return;
         };
         peer.halves.clear();
-        peer.fault = peer.fault.or(fault);
+        // How a connection ends that we have released is no failure of ours.
+        if peer.stage != Stage::Cooling {
+            peer.fault = fault;
+        }
         self.deadlines.set(addr, None);
         if peer.stage.is_established() {
             cx.act(Action::Fact(Fact::Cooling { peer: addr, fault }));

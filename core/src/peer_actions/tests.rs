@@ -281,6 +281,8 @@ fn to_close_says_cooling_first_stops_all_and_releases_when_all_has_ended() {
     );
     assert_eq!(rig.stage(), Some(Stage::Cooling));
     assert_eq!(rig.machine.next_deadline(), None);
+    // What becomes of the connection then is no failure.
+    assert_eq!(rig.end(Fault::Released), []);
     assert_eq!(rig.demote(), [cold(None)]);
     assert_eq!(rig.stage(), None);
 }

@@ -9,9 +9,13 @@ use alloc::{
 };
 use core::{net::SocketAddr, time::Duration};
 
+use bytes::Bytes;
+
 use super::super::{Action, Command, Config, Engine, Event, Explanation, Kept, Node, Notice};
 use crate::{
-    base::{Instant, ListenerId, NoRules, Role, Serial},
+    base::{
+        Hash32, HeaderFault, HeaderView, Instant, ListenerId, Point, Role, Rules, Serial, TxId,
+    },
     conn::{Cause, Fault},
     manager::{Limits, State},
     peer_actions::{Fact, Stage},
@@ -22,6 +26,34 @@ const LISTENER: ListenerId = ListenerId(1);
 
 fn addr(at: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, u8::try_from(at).unwrap() + 1], 3001))
+}
+
+/// The last byte of a header is its height; every chain is the same.
+struct Heights;
+
+impl Rules for Heights {
+    fn name(&self) -> &'static str {
+        "heights"
+    }
+
+    fn header(&self, wrapped: &[u8]) -> Result<HeaderView, HeaderFault> {
+        let height = wrapped.last().copied().unwrap_or(0);
+        let hash = |height| Hash32([height; 32]);
+        Ok(HeaderView {
+            point: Point::Block {
+                slot: height.into(),
+                hash: hash(height),
+            },
+            block_no: height.into(),
+            prev: height.checked_sub(1).map(hash),
+            boundary: false,
+            body_bytes: 1,
+        })
+    }
+
+    fn tx_id(&self, _wrapped: &[u8]) -> Option<TxId> {
+        None
+    }
 }
 
 /// One end of a connection: whose, under which name.
@@ -83,7 +115,7 @@ impl Net {
     fn feed(&mut self, at: usize, event: Event) {
         for event in [event, Event::Turn] {
             let mut out = Vec::new();
-            self.nodes[at].step(self.now, &NoRules, event, &mut out);
+            self.nodes[at].step(self.now, &Heights, event, &mut out);
             self.nodes[at].check_invariants().unwrap();
             for action in out {
                 self.carry_out(at, action);
@@ -366,6 +398,73 @@ fn a_removed_peer_is_stopped_and_what_does_not_stop_in_time_is_reset() {
     assert_eq!(net.stage(0, 1), None);
     assert!(net.engine(0).explain(addr(1)).is_empty());
     net.pass(SECOND * 600);
+    assert_eq!(net.dials.len(), 1);
+}
+
+/// Two nodes on standard versions without peer-sharing, the first of which is to give the second
+/// up; with a new block it is our turn to speak, so that chain-sync can end.
+fn given_up(both: bool) -> Net {
+    let mut config = Config::new(42);
+    config.own_versions = false;
+    config.peer_sharing = false;
+    let mut net = Net::new([config.clone(), config]);
+    net.add(0, 1);
+    if both {
+        net.add(1, 0);
+    }
+    net.pass(SECOND * 6);
+    net.command(0, Command::RemovePeer(addr(1)));
+    assert!(matches!(net.stage(0, 1), Some(Stage::Closing { .. })));
+    let header = Bytes::from_static(&[0x82, 0x01, 0xd8, 0x18, 0x41, 0x00]);
+    net.command(1, Command::Extend { header });
+    // The peer asks for transactions a minute after the start; only then can that end as well.
+    for _ in 0..60 {
+        if matches!(net.stage(0, 1), Some(Stage::Closing { .. })) {
+            net.pass(SECOND);
+        }
+    }
+    net
+}
+
+#[test]
+fn a_removed_peer_that_does_not_use_us_is_released_and_its_connection_ends_in_order() {
+    let mut net = given_up(false);
+    assert_eq!(net.stage(0, 1), Some(Stage::Cooling));
+    assert_eq!(net.states(0), [State::OutboundIdleDup]);
+    net.pass(SECOND * 5);
+    assert_eq!(net.downs(0), [Fault::Released]);
+    assert_eq!(net.states(0), [State::Terminating]);
+    // While it is remembered the peer is not cold.
+    net.pass(SECOND * 59);
+    assert_eq!(net.stage(0, 1), Some(Stage::Cooling));
+    net.pass(SECOND);
+    assert_eq!(net.stage(0, 1), None);
+    assert_eq!(net.states(0), []);
+    let cooled: Vec<_> = net
+        .notices
+        .iter()
+        .filter_map(|(at, notice)| match notice {
+            Notice::Peer(Fact::Cooling { fault, .. } | Fact::Cold { fault, .. }) if *at == 0 => {
+                Some(*fault)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(cooled, [None, None]);
+    net.pass(SECOND * 600);
+    assert_eq!(net.dials.len(), 1);
+}
+
+#[test]
+fn a_removed_peer_that_uses_us_keeps_its_connection_and_is_taken_up_again_at_once() {
+    let mut net = given_up(true);
+    assert_eq!(net.stage(0, 1), None);
+    assert_eq!(net.downs(0), []);
+    assert_eq!(net.states(0), [State::InboundDup]);
+    assert_eq!(net.stage(1, 0), Some(Stage::Hot));
+    net.add(0, 1);
+    assert_eq!(net.states(0), [State::Duplex]);
+    assert_eq!(net.stage(0, 1), Some(Stage::Hot));
     assert_eq!(net.dials.len(), 1);
 }
 
