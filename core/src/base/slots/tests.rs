@@ -1,7 +1,6 @@
 //! Slots against a plain map.
 
 use alloc::{collections::BTreeMap, vec::Vec};
-use std::hash::DefaultHasher;
 
 use proptest::prelude::*;
 
@@ -139,8 +138,9 @@ apply(&mut slots, &mut model, op);
     }
 }
 
+#[cfg(feature = "tape")]
 fn hash(slots: &Slots<u8, u16>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = std::hash::DefaultHasher::new();
     slots.hash(&mut hasher);
     hasher.finish()
 }
