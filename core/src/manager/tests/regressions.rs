@@ -99,6 +99,17 @@ fn what_comes_late_for_an_old_connection_does_not_touch_its_successor() {
 }
 
 #[test]
+fn the_late_end_of_a_socket_does_not_shorten_what_is_remembered() {
+    let mut rig = Rig::open();
+    let conn = remembered(&mut rig);
+    let due = rig.manager.next_deadline();
+    assert_eq!(rig.ended(conn), []);
+    assert_eq!(rig.manager.next_deadline(), due);
+    assert_eq!(words(&rig.acquire(peer(1)).1), "", "it waits");
+    assert_eq!(demoted(&rig.tick(SECOND * 60)), [conn]);
+}
+
+#[test]
 fn idle_time_does_not_run_on_for_a_connection_that_is_gone() {
     let mut rig = Rig::open();
     let conn = rig.inbound(peer(1), DUPLEX);
