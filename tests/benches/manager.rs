@@ -64,10 +64,12 @@ fn main() {
 fn run(script: Script, size: usize) -> (Vec<String>, String) {
     let mut traffic = Traffic::new(script, size);
     let mut timed = Timed::new(&traffic);
+    let filling = traffic.filled();
     let before = MEMORY.allocated();
-    timed.play(&traffic.filled());
+    timed.play(&filling);
     let bytes = MEMORY.allocated() - before;
     let filled = timed.manager.len();
+    drop(filling);
     let batch = if for_real() { 200_000 } else { 2_000 };
     // Until entries of every age are there; and once for the caches.
     let warm = traffic.more(batch.max(size));
@@ -84,7 +86,6 @@ fn run(script: Script, size: usize) -> (Vec<String>, String) {
         events += batch.len();
     }
     assert!(timed.manager == traffic.manager, "both were told the same");
-    timed.manager.counters();
     let (low, high) = figures
         .iter()
         .fold((f64::MAX, f64::MIN), |(l, h), f| (l.min(*f), h.max(*f)));

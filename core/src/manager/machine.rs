@@ -386,6 +386,7 @@ impl Machine for Manager {
         if !self.keyed && event != Event::Tick {
             self.draw_keys(cx);
         }
+        let tallied = self.table.tallied();
         let was_full = self.table.inbound >= self.config.limits.hard;
         match event {
             Event::Acquire {
@@ -447,10 +448,12 @@ impl Machine for Manager {
         if was_full && self.table.inbound < self.config.limits.hard {
             self.open_doors(cx, false);
         }
-        let counters = self.counters();
-        if counters != self.counted {
-            self.counted = counters;
-            cx.act(Action::Counters(counters));
+        if tallied != self.table.tallied() {
+            let counters = self.counters();
+            if counters != self.counted {
+                self.counted = counters;
+                cx.act(Action::Counters(counters));
+            }
         }
         if self.stopping && !self.stopped && self.table.len() == 0 {
             self.stopped = true;

@@ -39,6 +39,28 @@ pub(super) struct Table {
     mature: Vec<SlotIndex>,
     lines: [Timeline; LINES],
     touched: Scratch<u64>,
+    tallied: Scratch<u64>,
+}
+
+/// Under what an entry is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    state: State,
+    heat: Option<Heat>,
+    bucket: Option<usize>,
+    prefix: Option<IpAddr>,
+}
+
+impl Place {
+    fn of(entry: &Entry, bits: Prefixes) -> Self {
+        let state = entry.state();
+        Self {
+            state,
+            heat: entry.heat(),
+            bucket: bucket(state, entry.provenance),
+            prefix: counted_prefix(entry, bits),
+        }
+    }
 }
 
 /// Entries in order of time, threaded through their links.
@@ -64,6 +86,7 @@ impl Table {
             mature: Vec::new(),
             lines: Default::default(),
             touched: Scratch::default(),
+            tallied: Scratch::default(),
         }
     }
 
@@ -141,72 +164,74 @@ impl Table {
 
     /// Changes an entry and all that is kept about it.
     pub(super) fn change(&mut self, slot: SlotIndex, now: Instant, f: impl FnOnce(&mut Entry)) {
+        let bits = self.bits;
         let Some(entry) = self.at_mut(slot) else {
             return;
         };
-        let mut changed = entry.clone();
-        changed.since = now;
-        f(&mut changed);
-        let moves = (entry.state(), entry.heat(), entry.has_socket())
-            != (changed.state(), changed.heat(), changed.has_socket());
-        if !moves {
-            *entry = changed;
+        let before = Place::of(entry, bits);
+        entry.since = now;
+        f(entry);
+        let after = Place::of(entry, bits);
+        if before == after {
             return;
         }
-        self.leave(slot);
-        if let Some(entry) = self.at_mut(slot) {
-            changed.bucket = entry.bucket;
-            *entry = changed;
+        self.tally(&before, -1);
+        self.tally(&after, 1);
+        if before.bucket != after.bucket {
+            self.leave_row(slot, before.bucket);
+            self.enter_row(slot, after.bucket);
         }
-        self.enter(slot);
+        if before.prefix != after.prefix {
+            self.leave_prefix(before.prefix);
+            self.enter_prefix(after.prefix);
+        }
     }
 
     /// Counts an entry no longer.
     fn leave(&mut self, slot: SlotIndex) {
-        let Some((_, entry)) = self.at(slot) else {
+        if let Some((_, entry)) = self.at(slot) {
+            let place = Place::of(entry, self.bits);
+            self.tally(&place, -1);
+            self.leave_row(slot, place.bucket);
+            self.leave_prefix(place.prefix);
+        }
+    }
+
+    /// Counts a new entry.
+    fn enter(&mut self, slot: SlotIndex) {
+        if let Some((_, entry)) = self.at(slot) {
+            let place = Place::of(entry, self.bits);
+            self.tally(&place, 1);
+            self.enter_row(slot, place.bucket);
+            self.enter_prefix(place.prefix);
+        }
+    }
+
+    fn tally(&mut self, place: &Place, by: i8) {
+        *self.tallied = self.tallied.wrapping_add(1);
+        count(&mut self.states, place.state as usize, by);
+        if let Some(heat) = place.heat {
+            count(&mut self.heats, heat as usize, by);
+        }
+    }
+
+    fn leave_row(&mut self, slot: SlotIndex, bucket: Option<usize>) {
+        let at = self.at(slot).map(|(_, entry)| entry.bucket as usize);
+        let row = bucket.and_then(|bucket| self.buckets.get_mut(bucket));
+        let (Some(at), Some(row)) = (at, row) else {
             return;
         };
-        let (state, heat, at) = (entry.state(), entry.heat(), entry.bucket);
-        let bucket = bucket(state, entry.provenance);
-        let prefix = counted_prefix(entry, self.bits);
-        count(&mut self.states, state as usize, -1);
-        if let Some(heat) = heat {
-            count(&mut self.heats, heat as usize, -1);
-        }
-        if let Some(row) = bucket.and_then(|bucket| self.buckets.get_mut(bucket)) {
-            self.inbound = self.inbound.saturating_sub(1);
-            let at = at as usize;
-            if at < row.len() {
-                row.swap_remove(at);
-                let moved = row.get(at).copied();
-                if let Some(moved) = moved.and_then(|moved| self.at_mut(moved)) {
-                    moved.bucket = u32::try_from(at).unwrap_or(0);
-                }
-            }
-        }
-        if let Some(prefix) = prefix {
-            let left = self.prefixes.get_mut(&prefix).map(|count| {
-                *count = count.saturating_sub(1);
-                *count
-            });
-            if left == Some(0) {
-                self.prefixes.remove(&prefix);
+        self.inbound = self.inbound.saturating_sub(1);
+        if at < row.len() {
+            row.swap_remove(at);
+            let moved = row.get(at).copied();
+            if let Some(moved) = moved.and_then(|moved| self.at_mut(moved)) {
+                moved.bucket = u32::try_from(at).unwrap_or(0);
             }
         }
     }
 
-    /// Counts an entry as it now is.
-    fn enter(&mut self, slot: SlotIndex) {
-        let Some((_, entry)) = self.at(slot) else {
-            return;
-        };
-        let (state, heat) = (entry.state(), entry.heat());
-        let bucket = bucket(state, entry.provenance);
-        let prefix = counted_prefix(entry, self.bits);
-        count(&mut self.states, state as usize, 1);
-        if let Some(heat) = heat {
-            count(&mut self.heats, heat as usize, 1);
-        }
+    fn enter_row(&mut self, slot: SlotIndex, bucket: Option<usize>) {
         if let Some(row) = bucket.and_then(|bucket| self.buckets.get_mut(bucket)) {
             self.inbound = self.inbound.saturating_add(1);
             let at = u32::try_from(row.len()).unwrap_or(u32::MAX);
@@ -215,15 +240,33 @@ impl Table {
                 entry.bucket = at;
             }
         }
-        if let Some(prefix) = prefix {
-            match self.prefixes.get_mut(&prefix) {
-                Some(count) => *count = count.saturating_add(1),
-                None => {
-                    // There is room: never more prefixes than entries.
-                    let _ = self.prefixes.insert(prefix, 1);
-                }
+    }
+
+    fn leave_prefix(&mut self, prefix: Option<IpAddr>) {
+        let Some(prefix) = prefix else { return };
+        let left = self.prefixes.get_mut(&prefix).map(|count| {
+            *count = count.saturating_sub(1);
+            *count
+        });
+        if left == Some(0) {
+            self.prefixes.remove(&prefix);
+        }
+    }
+
+    fn enter_prefix(&mut self, prefix: Option<IpAddr>) {
+        let Some(prefix) = prefix else { return };
+        match self.prefixes.get_mut(&prefix) {
+            Some(count) => *count = count.saturating_add(1),
+            None => {
+                // There is room: never more prefixes than entries.
+                let _ = self.prefixes.insert(prefix, 1);
             }
         }
+    }
+
+    /// How often the counts by state or by heat have changed.
+    pub(super) fn tallied(&self) -> u64 {
+        *self.tallied
     }
 
     /// Accepted connections with an open socket from the prefix of an address.
