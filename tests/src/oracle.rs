@@ -138,7 +138,11 @@ impl Oracle {
 
     /// A node says something.
     pub fn notice(&mut self, now: Instant, at: usize, life: u32, notice: &Notice) {
-        if !matches!(notice, Notice::Connections(_) | Notice::RoundTrip { .. }) {
+        let told = matches!(
+            notice,
+            Notice::Trace(_) | Notice::Up { .. } | Notice::Down { .. } | Notice::Peer(_)
+        );
+        if told {
             if self.last.len() >= LAST_MAX {
                 self.last.pop_front();
             }

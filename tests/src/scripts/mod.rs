@@ -169,7 +169,12 @@ impl Script {
         events_max: usize,
     ) -> Self {
         let mut below = |n: u32| choice.below(site::SCRIPT, 0, n);
-        let nodes: Vec<_> = (0..=below(nodes_max))
+        let nodes_min = match flavour {
+            Flavour::Normal => 1,
+            Flavour::Pruning => nodes_max.min(4),
+        };
+        let count = nodes_min + below(nodes_max.saturating_sub(nodes_min) + 1);
+        let nodes: Vec<_> = (0..count)
             .map(|_| match (flavour, below(17)) {
                 (Flavour::Normal, 0..8) | (Flavour::Pruning, 0) => Kind::Client,
                 (Flavour::Normal | Flavour::Pruning, _) => Kind::Server,
@@ -303,6 +308,12 @@ impl Script {
     /// Whether no connection suffers and no limit binds.
     pub fn is_harmless(&self) -> bool {
         self.flavour == Flavour::Normal && *self == self.harmless()
+    }
+
+    /// Whether the power of a node goes off.
+    pub fn loses_power(&self, node: usize) -> bool {
+        let off = |event: &Event| event.node == node && event.doing == Doing::PowerOff;
+        self.events.iter().any(off)
     }
 
     /// Whether every event makes sense where it stands.
