@@ -238,9 +238,9 @@ fn recover(world: &mut World<Engine>, script: &Script) -> Result<(), Broken> {
         .iter()
         .map(|host| host.application.tip.len())
         .collect();
-    let server = (1..lens.len()).find(|at| world.hosts()[*at].listens);
+    let first = (1..lens.len()).find(|at| world.hosts()[*at].listens);
     // Who only dials is followed by nobody.
-    let source = if serves { 0 } else { server.unwrap_or(0) };
+    let source = if serves { 0 } else { first.unwrap_or(0) };
     let missing = lens
         .iter()
         .max()
