@@ -51,7 +51,9 @@ fn a_node_tells_about_its_connections_when_asked() {
         let peer = Node::run(&["--magic", MAGIC, "--driver", driver, "--peer", &node.addr]);
         node.logs("connected");
         node.signal("-USR1");
-        node.logs("remote=127.0.0.1:");
+        node.logs("peer 127.0.0.1:");
+        let line = node.logs("connection ");
+        assert!(line.contains(" from 127.0.0.1:"), "{line}");
         node.logs("connections=1");
         assert_eq!(peer.stop("-TERM"), 0);
         assert_eq!(node.stop("-TERM"), 0);
@@ -63,13 +65,13 @@ fn a_node_without_descriptors_takes_fewer_connections_and_says_so() {
     let mut command = Command::new("sh");
     let listen = "run --listen 127.0.0.1:0 --magic 77";
     command
-        .args(["-c", &format!("ulimit -n 100 && exec \"$0\" {listen}")])
+        .args(["-c", &format!("ulimit -n 400 && exec \"$0\" {listen}")])
         .arg(env!("CARGO_BIN_EXE_samanea"));
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = log.next().unwrap().unwrap();
-    assert!(line.contains("the process may have 100"), "{line}");
-    assert!(line.contains("no more than 36 inbound"), "{line}");
+    assert!(line.contains("the process may have 400"), "{line}");
+    assert!(line.contains("no more than 80 inbound"), "{line}");
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -1,6 +1,6 @@
 //! `samanea run`.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use samanea_core::{
     base::{Point, Rules},
@@ -134,13 +134,18 @@ async fn attend(
     }
 }
 
-/// Tells about all connections.
+/// Tells why every peer and connection is as it is.
 fn dump(handle: &Handle) {
-    let conns: Vec<_> = handle.with(|node| node.machine().conns().collect());
-    for (conn, remote, role, is_up) in &conns {
-        info!(?conn, %remote, ?role, is_up, "connection");
+    let all = handle.with(|node| node.machine().explain_all());
+    for line in all.iter().flat_map(|peer| lines(peer)) {
+        info!("{line}");
     }
-    info!(connections = conns.len(), "dumped");
+    let connections: usize = all.iter().map(|peer| peer.conns.len()).sum();
+    info!(peers = all.len(), connections, "explained");
+}
+
+fn lines(text: impl fmt::Display) -> Vec<String> {
+    text.to_string().lines().map(String::from).collect()
 }
 
 fn list(addrs: &[SocketAddr]) -> String {
