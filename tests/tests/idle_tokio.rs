@@ -1,0 +1,13 @@
+//! Thousands of idle inbound connections under the driver on tokio: the only test here, as memory is the
+//! process's.
+#![cfg(target_os = "linux")]
+
+#[path = "support/idle.rs"]
+mod idle;
+#[path = "support/live.rs"]
+mod live;
+
+#[test]
+fn five_thousand_idle_connections_are_held_cheaply_and_leave_nothing() {
+    idle::hold(live::Driver::Tokio, 4 << 10);
+}
