@@ -1,4 +1,4 @@
-//! Tables of connections in every order of events, in scopes that are explored to the end.
+//! Tables of connections in every order of events: two nodes to the end, three to a bound.
 
 mod support {
     pub(crate) mod checker;
@@ -18,14 +18,7 @@ const ALL: Bound = Bound::states(3_000_000);
 /// Every state once, by two explorers that must agree.
 fn whole(name: &str, scope: Scope) -> Report<Act> {
     let report = explore(&scope, ALL);
-    let said = writeln!(
-        io::stderr(),
-        "explore: {} states, {} transitions, depth {} of {name}",
-        report.states,
-        report.transitions,
-        report.depth
-    );
-    assert!(said.is_ok());
+    say(name, &report);
     assert!(report.verdict.held(), "{name}: {report}");
     assert!(report.whole, "{name}: {report}");
     // Nothing in it, with each node running or stopped.
@@ -42,6 +35,17 @@ fn whole(name: &str, scope: Scope) -> Report<Act> {
     };
     assert_eq!(second(scope, ALL.states), expected, "{name}");
     report
+}
+
+fn say(name: &str, report: &Report<Act>) {
+    let said = writeln!(
+        io::stderr(),
+        "explore: {} states, {} transitions, depth {} of {name}",
+        report.states,
+        report.transitions,
+        report.depth
+    );
+    assert!(said.is_ok());
 }
 
 #[test]
@@ -72,4 +76,13 @@ fn nodes_that_stop_at_any_time_leave_nothing() {
 #[test]
 fn a_node_that_dials_itself_holds_every_property() {
     whole("one alone", Scope::alone());
+}
+
+#[test]
+fn three_nodes_hold_every_property_as_far_as_they_are_explored() {
+    let bound = Bound::states(60_000);
+    let report = explore(&Scope::three(), bound);
+    say("three", &report);
+    assert!(report.verdict.held(), "{report}");
+    assert_eq!((report.whole, report.states), (false, bound.states));
 }

@@ -1,4 +1,4 @@
-//! Small scopes of two nodes that are explored to the end, and what each must show.
+//! Small scopes, and what each must show: those of one and two nodes are explored to the end.
 
 use samanea_core::manager::State;
 
@@ -84,6 +84,27 @@ impl Scope {
         scope.troubles = Trouble::ALL.to_vec();
         scope.waiting = 2;
         scope.wanted = one_way_steps();
+        scope
+    }
+
+    /// Three listening nodes around room for one inbound connection each: two dial the first, which
+    /// would use what the second has dialled and dials the third itself.
+    pub fn three() -> Self {
+        let mut scope = Self::full(3);
+        scope.wishes = vec![
+            Wish::duplex(1, 0),
+            Wish::duplex(2, 0),
+            Wish::inbound(0, 1),
+            Wish::duplex(0, 2),
+        ];
+        scope.wanted = vec![
+            Mark::SimultaneousOpen,
+            Mark::Reuse,
+            Mark::HardLimit,
+            Mark::Pruned,
+            Mark::Resumed,
+            Mark::Returned,
+        ];
         scope
     }
 
