@@ -73,7 +73,11 @@ enum Command {
 /// What `explore` explores.
 #[derive(Debug, Args)]
 struct Scoped {
-    /// Nodes.
+    /// A scope of the tests: alone, crowding, failing, leaf, meeting, stopping or three. Of the
+    /// other options only the bounds matter then.
+    #[arg(long, value_parser = named)]
+    scope: Option<Scope>,
+    /// Nodes, each of which wants each other.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=4))]
     nodes: u8,
     /// How many of them only dial.
@@ -185,17 +189,22 @@ fn explore_tables(scoped: &Scoped) -> Result<(), String> {
     if scoped.duplex_only {
         scope.wishes.retain(|wish| wish.mode != Mode::InitiatorOnly);
     }
+    let scope = scoped.scope.as_ref().unwrap_or(&scope);
     let bound = Bound {
         states: scoped.states,
         depth: scoped.depth,
     };
-    let report = explore(&scope, bound);
+    let report = explore(scope, bound);
     say(&mut std::io::stdout(), &report.to_string());
     if report.verdict.held() {
         Ok(())
     } else {
         Err("a property does not hold".into())
     }
+}
+
+fn named(text: &str) -> Result<Scope, String> {
+    Scope::named(text).ok_or_else(|| format!("not one of {}", Scope::NAMES.join(", ")))
 }
 
 fn trouble(text: &str) -> Result<Trouble, String> {

@@ -5,6 +5,25 @@ use samanea_core::manager::State;
 use super::{Mark, Scope, Trouble, Wish};
 
 impl Scope {
+    /// The names of these scopes.
+    pub const NAMES: [&'static str; 7] = [
+        "alone", "crowding", "failing", "leaf", "meeting", "stopping", "three",
+    ];
+
+    /// One of these scopes, by its name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "alone" => Some(Self::alone()),
+            "crowding" => Some(Self::crowding()),
+            "failing" => Some(Self::failing()),
+            "leaf" => Some(Self::leaf()),
+            "meeting" => Some(Self::meeting()),
+            "stopping" => Some(Self::stopping()),
+            "three" => Some(Self::three()),
+            _ => None,
+        }
+    }
+
     /// Two listening nodes that want each other both ways: dials that meet half-way or collide,
     /// reuse, and a user that runs hot initiators too.
     pub fn meeting() -> Self {
