@@ -10,6 +10,7 @@ use bytes::Bytes;
 use samanea_core::{
     base::{Instant, Point, Rules, Ticket, TxId},
     chain::{Answer, Question, Verdict},
+    manager::Counters,
     node::Notice,
 };
 use samanea_sim::toy::{self, ToyRules};
@@ -31,6 +32,8 @@ struct Kept {
     /// Taken from others.
     offered: BTreeMap<TxId, Bytes>,
     notices: VecDeque<Notice>,
+    ups: usize,
+    counters: Counters,
 }
 
 impl Shelf {
@@ -90,6 +93,26 @@ impl Shelf {
         found.unwrap_or_else(|_| panic!("not among {passed:#?}"))
     }
 
+    /// Waits until the counters of the connections, as last told, fit.
+    pub(crate) async fn counted(&self, fits: impl Fn(&Counters) -> bool) {
+        let counted = timeout(self.patience, async {
+            loop {
+                let told = self.told.notified();
+                if fits(&self.kept.lock().unwrap().counters) {
+                    return;
+                }
+                told.await;
+            }
+        });
+        let counted = counted.await;
+        assert!(counted.is_ok(), "{:?}", self.kept.lock().unwrap().counters);
+    }
+
+    /// How many handshakes succeeded so far.
+    pub(crate) fn ups(&self) -> usize {
+        self.kept.lock().unwrap().ups
+    }
+
     fn next(&self) -> Option<Notice> {
         self.kept.lock().unwrap().notices.pop_front()
     }
@@ -124,7 +147,13 @@ impl Application for Shelf {
     }
 
     fn notice(&self, _: Instant, notice: &Notice) {
-        self.kept.lock().unwrap().notices.push_back(notice.clone());
+        let mut kept = self.kept.lock().unwrap();
+        kept.ups += usize::from(matches!(notice, Notice::Up { .. }));
+        if let Notice::Connections(counters) = notice {
+            kept.counters = *counters;
+        }
+        kept.notices.push_back(notice.clone());
+        drop(kept);
         self.told.notify_one();
     }
 }
