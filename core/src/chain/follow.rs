@@ -14,7 +14,7 @@ use super::{
     tickets::Asked,
 };
 use crate::{
-    base::{Cx, Hash32, HeaderView, Point, Serial, SlotIndex as Ix, Tip},
+    base::{BlockNo, Cx, Hash32, HeaderView, Point, Serial, SlotIndex as Ix, Tip},
     proto::{
         block_fetch::client as block_fetch, chain_sync::client as chain_sync,
         tip_sample::server::Order as TipOrder,
@@ -119,7 +119,7 @@ impl Chain {
         };
         if candidate.intersected(&mut self.index, point) {
             let number = candidate.head_no(&self.index);
-            sync(cx, conn, chain_sync::Order::Head(number.unwrap_or(0)));
+            tell_head(cx, conn, point, number);
         } else {
             // Our chain went on and has left that point behind.
             self.lose(cx, conn);
@@ -228,7 +228,7 @@ impl Chain {
             return Ok(());
         }
         let number = candidate.head_no(&self.index);
-        sync(cx, conn, chain_sync::Order::Head(number.unwrap_or(0)));
+        tell_head(cx, conn, point, number);
         self.timers.set(Timer::Rest(conn), None);
         self.fetch.rest(conn, false);
         self.resume(cx);
@@ -533,6 +533,14 @@ impl Chain {
             cx.act(Action::Order(conn, Order::TipTell(TipOrder::Tip(tip))));
         }
         self.resume(cx);
+    }
+}
+
+/// Says what number the end of a peer's chain has; of the origin that goes without saying.
+fn tell_head(cx: &mut Cx<'_, Action>, conn: Serial, point: &Point, number: Option<BlockNo>) {
+    if let Some(number) = number {
+        let point = *point;
+        sync(cx, conn, chain_sync::Order::Head { point, number });
     }
 }
 

@@ -108,8 +108,8 @@ impl Pipe {
             Fact::BlockFetch(block_fetch::client::Fact::Block(_)) => self.done += 1,
             Fact::BlockFetch(block_fetch::client::Fact::Done) => self.over(cx),
             Fact::ChainServe(fact) => self.serve_header(&fact),
-            Fact::ChainSync(chain_sync::client::Fact::Backward { .. }) => {
-                let head = chain_sync::client::Order::Head(0);
+            Fact::ChainSync(chain_sync::client::Fact::Backward { point, .. }) => {
+                let head = chain_sync::client::Order::Head { point, number: 0 };
                 self.orders.push(Order::ChainSync(head));
             }
             Fact::ChainSync(chain_sync::client::Fact::Forward { .. }) => {

@@ -132,7 +132,10 @@ fn follow(tape: &mut ByteTape) -> chain_sync::client::Order {
     match below(tape, 8) {
         0 => Order::Pause,
         1 => Order::Resume,
-        2 => Order::Head(u64::from(below(tape, 8))),
+        2 => Order::Head {
+            point: speak::point(tape),
+            number: u64::from(below(tape, 8)),
+        },
         _ => Order::Follow {
             points: (0..some(tape, 5)).map(|_| speak::point(tape)).collect(),
         },

@@ -149,7 +149,12 @@ fn a_rollback_goes_to_a_point_of_the_peers_chain_and_no_deeper_than_k() {
         bench.forward(2, &fork);
         let out = bench.backward(1, point);
         match expected {
-            Ok(number) => assert_eq!(sync_orders(&out, 1), [client::Order::Head(number)]),
+            Ok(number) => {
+                assert_eq!(
+                    sync_orders(&out, 1),
+                    [client::Order::Head { point, number }]
+                );
+            }
             Err(()) => assert_eq!(misdeeds(&out), [(Serial(1), Misdeed::Rollback(point))]),
         }
     }

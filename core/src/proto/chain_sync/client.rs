@@ -73,8 +73,14 @@ pub enum Order {
         /// Points of our chain, newest first.
         points: Vec<Point>,
     },
-    /// The block number at the end of the peer's chain after an intersection or a rollback.
-    Head(BlockNo),
+    /// The block number at the end of the peer's chain after an intersection or a rollback. It is
+    /// not believed when the chain has gone on meanwhile.
+    Head {
+        /// The end of the chain that it is about.
+        point: Point,
+        /// Its block number.
+        number: BlockNo,
+    },
     /// Stop asking for more; what is outstanding still arrives.
     Pause,
     /// Ask for more again.
@@ -249,7 +255,11 @@ impl Client {
                 points.truncate(Self::POINTS_MAX);
                 self.wanted = Some(points);
             }
-            Order::Head(number) => self.head = Head::At(number),
+            Order::Head { point, number } => {
+                if point == self.end && point != Point::Origin {
+                    self.head = Head::At(number);
+                }
+            }
             Order::Pause => self.paused = true,
             Order::Resume => self.paused = false,
         }

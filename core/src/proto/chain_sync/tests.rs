@@ -225,7 +225,10 @@ fn the_decision_follows_the_table_of_marks() {
 #[test]
 fn requests_run_between_the_marks() {
     let mut rig = following(10_000);
-    let out = rig.order(Order::Head(5));
+    let out = rig.order(Order::Head {
+        point: point(1, 5),
+        number: 5,
+    });
     assert_eq!(requests(&out), 299, "up to the high mark");
     let mut sent = Vec::new();
     sent.push(requests(&rig.receive::<ChainSync>(&back_to(5, 10_000))));
@@ -245,7 +248,10 @@ fn requests_run_between_the_marks() {
 #[test]
 fn near_the_tip_no_request_goes_beyond_it() {
     let mut rig = following(15);
-    let out = rig.order(Order::Head(5));
+    let out = rig.order(Order::Head {
+        point: point(1, 5),
+        number: 5,
+    });
     assert_eq!((requests(&out), rig.half.outstanding()), (9, 10));
     let mut sent = requests(&rig.receive::<ChainSync>(&back_to(5, 15)));
     for number in 6..=15 {
@@ -256,6 +262,20 @@ fn near_the_tip_no_request_goes_beyond_it() {
         (2, 1),
         "one waits at the tip"
     );
+}
+
+#[test]
+fn a_block_number_that_comes_late_is_not_believed() {
+    let mut rig = following(15);
+    rig.receive::<ChainSync>(&back_to(5, 15));
+    rig.receive::<ChainSync>(&forward(6, 15));
+    let before = rig.half.outstanding();
+    assert_eq!(before, 9, "as many as are left");
+    let out = rig.order(Order::Head {
+        point: point(1, 5),
+        number: 5,
+    });
+    assert_eq!((requests(&out), rig.half.outstanding()), (0, before));
 }
 
 #[test]
@@ -280,7 +300,10 @@ fn pause_lets_what_is_outstanding_arrive() {
 #[test]
 fn a_new_intersection_is_sought_when_nothing_is_outstanding() {
     let mut rig = following(8);
-    rig.order(Order::Head(5));
+    rig.order(Order::Head {
+        point: point(1, 5),
+        number: 5,
+    });
     let outstanding = rig.half.outstanding();
     assert_eq!(outstanding, 3);
     let points = vec![point(1, 6)];
@@ -589,7 +612,10 @@ impl World {
                     self.cut(point);
                     self.intersections += 1;
                     if self.intersections.is_multiple_of(2) && !self.copy.is_empty() {
-                        let head = Order::Head(self.copy.len() as u64 - 1);
+                        let head = Order::Head {
+                            point,
+                            number: self.copy.len() as u64 - 1,
+                        };
                         self.client(Event::Order(head));
                     }
                 }
