@@ -33,15 +33,13 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
     if chain.len() > config.chain.headers_max {
         config.chain.headers_max = chain.len();
     }
-    fit(&mut config);
+    fit(&mut config, args.peer.len());
     runtime()?.block_on(run(args, config, chain))
 }
 
-/// Limits that the process cannot hold are lowered, with a warning.
-fn fit(config: &mut Config) {
+/// Limits that the process cannot hold beside so many dials are lowered, with a warning.
+fn fit(config: &mut Config, dials: usize) {
     let limits = config.manager.limits;
-    // Every kept peer may be dialled at a time.
-    let dials = config.peers_max;
     let granted = descriptors::raise(descriptors::needed(limits, dials));
     let fitted = descriptors::fit(limits, dials, granted);
     if let Some(shortfall) = fitted.shortfall {
