@@ -42,6 +42,7 @@ fn main() {
             "ns per event",
             "range",
             "steps per second",
+            "ns per random read",
             "slots touched per event",
             "actions per event",
             "B per entry",
@@ -75,11 +76,14 @@ fn run(script: Script, size: usize) -> (Vec<String>, String) {
     let warm = traffic.more(batch.max(size));
     timed.play(&warm);
     drop(warm);
+    let mut chase = Chase::new(bytes);
+    let mut reads = Vec::new();
     let (mut figures, mut slots, mut actions, mut events) = (Vec::new(), 0, 0, 0);
     for _ in 0..rounds().max(1) {
         let batch = traffic.more(batch);
         let touched = timed.manager.touched();
         let said = timed.said;
+        reads.push(chase.run(batch.len()));
         figures.push(timed.play(&batch));
         slots += timed.manager.touched() - touched;
         actions += timed.said - said;
@@ -96,6 +100,7 @@ fn run(script: Script, size: usize) -> (Vec<String>, String) {
         format!("{ns:.0}"),
         format!("{low:.0} – {high:.0}"),
         format!("{:.0}", 1e9 / ns),
+        format!("{:.0}", median(reads)),
         per(slots),
         per(actions),
         format!("{:.0}", real(bytes as u64) / real(filled as u64)),
@@ -106,6 +111,40 @@ fn run(script: Script, size: usize) -> (Vec<String>, String) {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 fn real(count: u64) -> f64 {
     count as f64
+}
+
+/// Reads from memory of the same size, each of which says where the next one is: what the caches
+/// and whoever shares them with us make of any table so large.
+struct Chase {
+    next: Vec<[u32; 16]>,
+    at: u32,
+}
+
+impl Chase {
+    fn new(bytes: usize) -> Self {
+        let len = u32::try_from(bytes / 64 + 2).unwrap();
+        // One cycle through all: a random walk of swaps.
+        let mut order: Vec<u32> = (0..len).collect();
+        let mut dice = 1_u64;
+        for i in (1..order.len()).rev() {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            order.swap(i, usize::try_from(dice >> 33).unwrap() % i);
+        }
+        let mut next = vec![[0; 16]; order.len()];
+        for (from, to) in order.iter().zip(order.iter().cycle().skip(1)) {
+            next[*from as usize][0] = *to;
+        }
+        Self { next, at: 0 }
+    }
+
+    /// Nanoseconds per read.
+    fn run(&mut self, times: usize) -> f64 {
+        let begin = now();
+        for _ in 0..times {
+            self.at = self.next[black_box(self.at) as usize][0];
+        }
+        begin.elapsed().as_secs_f64() * 1e9 / real(times as u64)
+    }
 }
 
 /// The machine that is timed.
