@@ -356,6 +356,18 @@ fn a_dial_given_up_on_its_way_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_dialler_without_power_leaves_nothing_behind_in_the_listeners_kernel() {
+    let mut world = bound(2);
+    dial(&mut world, 0, address(1));
+    pass(&mut world, 15);
+    assert_eq!(world.link_ids().len(), 1);
+    world.power_off(0);
+    pass(&mut world, 70_000);
+    assert!(world.link_ids().is_empty());
+    assert_eq!(puppet(&world, 1).accepted, []);
+}
+
+#[test]
 fn one_side_of_a_simultaneous_open_given_up_fails_the_other() {
     let mut world = bound(2);
     dial(&mut world, 0, address(1));

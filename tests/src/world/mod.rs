@@ -83,6 +83,8 @@ enum Due {
     SynAck(Serial),
     /// The dialler's last word of the opening reaches the listener.
     Ack(LinkId),
+    /// The listener's kernel has waited for that for long.
+    Unopened(LinkId),
     /// The sender's kernel works.
     Pump(LinkId, Side),
     /// Something arrives at this side.
@@ -290,6 +292,7 @@ impl<M: Subject> World<M> {
             Due::Syn(conn) if alive => self.syn(at, conn),
             Due::SynAck(conn) if alive => self.syn_ack(at, conn),
             Due::Ack(link) => self.ack(link),
+            Due::Unopened(link) => self.unopened(link),
             Due::Wake
             | Due::Turn
             | Due::Feed(_)

@@ -40,7 +40,7 @@ impl<M: Subject> World<M> {
     }
 
     /// How often a host holds this end: as a socket, as a dial, or in a listener.
-    fn holders(&self, at: usize, end: (LinkId, Side)) -> usize {
+    pub(super) fn holders(&self, at: usize, end: (LinkId, Side)) -> usize {
         let Some(host) = self.hosts.get(at) else {
             return 0;
         };

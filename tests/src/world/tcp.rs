@@ -28,6 +28,8 @@ use super::{
 const BACKLOG_MAX: usize = 128;
 /// How long the kernel tries to dial a host that is silent.
 const SYN_TIMEOUT: Duration = Duration::from_secs(127);
+/// How long a listener's kernel waits for the end of an opening.
+const OPENING: Duration = Duration::from_secs(63);
 /// After how long it tries again.
 const SYN_AGAIN: Duration = Duration::from_secs(1);
 
@@ -190,6 +192,20 @@ impl<M: Subject> World<M> {
         }
         let back = self.draw_delay(at);
         self.plan(back, at, Due::SynAck(conn));
+        self.plan(OPENING, usize::MAX, Due::Unopened(link));
+    }
+
+    /// A listener's kernel gives up a connection whose dialler never said its last word.
+    pub(super) fn unopened(&mut self, id: LinkId) {
+        let Some(end) = self.links.get(&id).map(|link| &link.ends[1]) else {
+            return;
+        };
+        let Party::Host { at, .. } = end.party else {
+            return;
+        };
+        if end.open && end.conn.is_none() && self.holders(at, (id, 1)) == 0 {
+            self.drop_end(id, 1, true);
+        }
     }
 
     /// Two hosts dial each other from the addresses to which the other dials.
