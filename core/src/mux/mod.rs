@@ -234,6 +234,8 @@ impl Mux {
     /// it. Nothing changes when it is there already or [`HALVES_MAX`] are.
     pub fn register(&mut self, half: HalfId, ingress_bytes_max: u32) {
         if self.lanes.len() < HALVES_MAX && self.find(half).is_none() {
+            // There are few, and a connection at rest must not own room for more.
+            self.lanes.reserve_exact(1);
             self.lanes.push(Lane {
                 half,
                 ingress_max: ingress_bytes_max,

@@ -203,6 +203,8 @@ impl Connection {
                     let id = HalfId { protocol, role };
                     mux.register(id, mux::ingress_bytes_max(protocol).unwrap_or(0));
                     let bytes = Reassembly::default();
+                    // There are few, and a connection at rest must not own room for more.
+                    self.slots.reserve_exact(1);
                     self.slots.push(Slot {
                         id,
                         half: None,
