@@ -362,3 +362,37 @@ fn no_responder_begins_on_a_multiplexer_that_has_failed() {
     pair.feed(1, Event::Tick);
     assert_eq!(pair.take(1), [], "nothing follows");
 }
+
+/// Keep-alive says goodbye last, so no farewell starts it anew at a peer that nobody probes then:
+/// after ninety-seven seconds that would cost a connection that the peer may still use.
+#[test]
+fn keep_alive_ends_last_and_no_other_farewell_starts_it_anew() {
+    let mut pair = Pair::new([offer(), offer()]);
+    pair.run();
+    for bundle in BUNDLES {
+        pair.order(0, Order::Start(bundle));
+    }
+    for bundle in BUNDLES {
+        pair.order(0, Order::Stop(bundle));
+    }
+    let ended = |facts: &[Fact], protocol| {
+        let role = Role::Initiator;
+        facts.contains(&Fact::Stopped { protocol, role })
+    };
+    let facts = pair.take(0);
+    assert!(ended(&facts, ProtocolId::PEER_SHARING));
+    assert!(ended(&facts, ProtocolId::CHAIN_SYNC));
+    let last = ProtocolId::KEEP_ALIVE;
+    assert!(!ended(&facts, last), "tx-submission waits for a request");
+    // The peer asks for transactions after a minute.
+    pair.tick(Duration::from_secs(61));
+    let facts = pair.take(0);
+    assert!(ended(&facts, ProtocolId::TX_SUBMISSION));
+    assert!(ended(&facts, last), "{facts:?}");
+    let heard = responders(&pair.take(1));
+    let starts = heard
+        .iter()
+        .filter(|(protocol, on)| *protocol == last && *on);
+    assert_eq!(starts.count(), 1, "{heard:?}");
+    assert_eq!(heard.last(), Some(&(last, false)), "{heard:?}");
+}

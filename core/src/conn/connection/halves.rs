@@ -141,6 +141,23 @@ impl Connection {
             protocol: id.protocol,
             role: id.role,
         }));
+        let last = HalfId {
+            protocol: ProtocolId::KEEP_ALIVE,
+            role: Role::Initiator,
+        };
+        let due = |slot: &super::Slot| slot.id == last && slot.stopping && slot.half.is_some();
+        if self.slots.iter().any(due) && !self.ours_beside_keep_alive() {
+            self.stop(cx, last);
+        }
+    }
+
+    /// Whether an initiator half other than keep-alive runs.
+    pub(super) fn ours_beside_keep_alive(&self) -> bool {
+        self.slots.iter().any(|slot| {
+            slot.id.role == Role::Initiator
+                && slot.id.protocol != ProtocolId::KEEP_ALIVE
+                && slot.half.is_some()
+        })
     }
 
     /// Runs a half that is not running. The keep-alive responder starts with the first responder
@@ -152,6 +169,8 @@ impl Connection {
             return;
         };
         if slot.half.is_some() {
+            // One that was to end last, and has not been asked to, goes on.
+            slot.stopping &= id.protocol != ProtocolId::KEEP_ALIVE;
             return;
         }
         slot.half = AnyHalf::new(id, self.serial, &self.config);

@@ -12,7 +12,7 @@ use super::{
     half::{self, AnyHalf},
 };
 use crate::{
-    base::{Cx, Instant, Machine, Role, Scratch, Serial, Violated, soonest, violated},
+    base::{Cx, Instant, Machine, ProtocolId, Role, Scratch, Serial, Violated, soonest, violated},
     mux::{self, HalfId, Mux},
     proto::{
         self,
@@ -116,6 +116,7 @@ struct Slot {
     id: HalfId,
     half: Option<AnyHalf>,
     bytes: Reassembly,
+    /// Asked to end. Of keep-alive: to be asked when nothing else of ours runs.
     stopping: bool,
 }
 
@@ -315,13 +316,19 @@ impl Connection {
         self.slots.iter().map(|slot| slot.id).filter(mine).collect()
     }
 
-    fn stop(&mut self, cx: &mut Cx<'_, Action>, id: HalfId) {
+    /// Asks a half to end. Keep-alive is asked last: a farewell of another half may be the first
+    /// that the peer hears of it, and would start the peer's keep-alive anew for nobody.
+    pub(super) fn stop(&mut self, cx: &mut Cx<'_, Action>, id: HalfId) {
+        let others = self.ours_beside_keep_alive();
         let Some(at) = self.slot(id) else { return };
         let Some(slot) = self.slots.get_mut(at) else {
             return;
         };
         let Some(half) = &mut slot.half else { return };
         slot.stopping = true;
+        if id.protocol == ProtocolId::KEEP_ALIVE && others {
+            return;
+        }
         let mut acts = core::mem::take(&mut *self.half_acts);
         half.stop(&mut cx.child(&mut acts));
         self.settle(cx, at, acts);
