@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// One segment of the peer's initiator (or responder) half.
-fn segment(protocol: ProtocolId, sender: Role, payload: &[u8]) -> Bytes {
+pub(super) fn segment(protocol: ProtocolId, sender: Role, payload: &[u8]) -> Bytes {
     let [hi, lo] = protocol.0.to_be_bytes();
     let mode = if sender == Role::Responder { 0x80 } else { 0 };
     let [l0, l1] = u16::try_from(payload.len()).unwrap().to_be_bytes();

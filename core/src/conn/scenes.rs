@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{
     Cause, Event, Fact, Fault, Order, Temperature,
+    hostile::segment,
     tests::{Pair, faults, offer},
 };
 use crate::{
@@ -395,4 +396,31 @@ fn keep_alive_ends_last_and_no_other_farewell_starts_it_anew() {
         .filter(|(protocol, on)| *protocol == last && *on);
     assert_eq!(starts.count(), 1, "{heard:?}");
     assert_eq!(heard.last(), Some(&(last, false)), "{heard:?}");
+}
+
+/// A peer that says goodbye to keep-alive and then falls silent, while a half of it runs that we
+/// may wait for without limit, is not waited for longer than the keep-alive limit.
+#[test]
+fn a_peer_that_ends_keep_alive_and_falls_silent_is_not_waited_for_without_limit() {
+    let mut pair = Pair::new([offer(), offer()]);
+    pair.run();
+    pair.order(0, Order::Start(Temperature::Hot));
+    pair.order(0, Order::Start(Temperature::Established));
+    for bundle in BUNDLES {
+        pair.order(0, Order::Stop(bundle));
+    }
+    // As a peer might that has no such order among its farewells.
+    let done = segment(ProtocolId::KEEP_ALIVE, Role::Initiator, &[0x81, 0x02]);
+    pair.take(1);
+    pair.feed(1, Event::Received(done));
+    let heard = responders(&pair.take(1));
+    let last = ProtocolId::KEEP_ALIVE;
+    assert_eq!(heard, [(last, false), (last, true)], "it runs on");
+    pair.now = pair.now.after(Duration::from_secs(98));
+    pair.feed(1, Event::Tick);
+    let ends = faults(&pair.take(1));
+    assert!(
+        matches!(ends[..], [Fault::Protocol { protocol, .. }] if protocol == last),
+        "{ends:?}"
+    );
 }

@@ -46,6 +46,7 @@ impl Connection {
             let Some(max) = half.awaits() else { return };
             let fault = match slot.bytes.next(max) {
                 Ok(Some(message)) => {
+                    slot.unheard = false;
                     let mut acts = core::mem::take(&mut *self.half_acts);
                     half.received(&mut cx.child(&mut acts), message);
                     self.settle(cx, at, acts);
@@ -132,6 +133,7 @@ impl Connection {
         };
         slot.half = None;
         slot.stopping = false;
+        slot.unheard = false;
         let rest = slot.bytes.take_rest();
         if !rest.is_empty() {
             open.mux.give_back(id, rest);
@@ -141,22 +143,56 @@ impl Connection {
             protocol: id.protocol,
             role: id.role,
         }));
-        let last = HalfId {
-            protocol: ProtocolId::KEEP_ALIVE,
-            role: Role::Initiator,
-        };
-        let due = |slot: &super::Slot| slot.id == last && slot.stopping && slot.half.is_some();
-        if self.slots.iter().any(due) && !self.ours_beside_keep_alive() {
-            self.stop(cx, last);
+        match id.role {
+            Role::Initiator => self.stop_keep_alive(cx),
+            Role::Responder => self.attend_keep_alive(cx),
         }
     }
 
-    /// Whether an initiator half other than keep-alive runs.
-    pub(super) fn ours_beside_keep_alive(&self) -> bool {
+    /// Asks our keep-alive to end if it is to and nothing else of ours runs any more.
+    fn stop_keep_alive(&mut self, cx: &mut Cx<'_, Action>) {
+        let id = keep_alive(Role::Initiator);
+        let due = |slot: &super::Slot| slot.id == id && slot.stopping && slot.half.is_some();
+        if self.slots.iter().any(due) && !self.runs_beside_keep_alive(Role::Initiator) {
+            self.stop(cx, id);
+        }
+    }
+
+    /// The keep-alive responder runs while any other does, so that no peer can have one run for
+    /// ever and fall silent; one that ran for that reason alone, and has heard nothing, ends with
+    /// the last of the others.
+    // deviates: the reference starts it with the next responder only, and lets it wait for a peer
+    // that has nothing more to say.
+    fn attend_keep_alive(&mut self, cx: &mut Cx<'_, Action>) {
+        let id = keep_alive(Role::Responder);
+        let Some(at) = self.slot(id) else { return };
+        let slot = self.slots.get(at);
+        let runs = slot.is_some_and(|slot| slot.half.is_some());
+        let unheard = slot.is_some_and(|slot| slot.unheard);
+        match (self.runs_beside_keep_alive(Role::Responder), runs) {
+            (true, false) => self.watch(cx),
+            (false, true) if unheard => self.half_ended(cx, at, id),
+            _ => {}
+        }
+    }
+
+    /// Runs the keep-alive responder because another one runs.
+    fn watch(&mut self, cx: &mut Cx<'_, Action>) {
+        let id = keep_alive(Role::Responder);
+        if !self.runs(id) {
+            self.start(cx, id);
+            let at = self.slot(id);
+            if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
+                slot.unheard = true;
+            }
+        }
+    }
+
+    /// Whether a half in this role runs other than keep-alive.
+    pub(super) fn runs_beside_keep_alive(&self, role: Role) -> bool {
         self.slots.iter().any(|slot| {
-            slot.id.role == Role::Initiator
-                && slot.id.protocol != ProtocolId::KEEP_ALIVE
-                && slot.half.is_some()
+            let other = slot.id.protocol != ProtocolId::KEEP_ALIVE;
+            slot.id.role == role && other && slot.half.is_some()
         })
     }
 
@@ -184,13 +220,14 @@ impl Connection {
         self.settle(cx, at, acts);
         self.work.push_back(id);
         if id.role == Role::Responder && id.protocol != ProtocolId::KEEP_ALIVE {
-            self.start(
-                cx,
-                HalfId {
-                    protocol: ProtocolId::KEEP_ALIVE,
-                    role: Role::Responder,
-                },
-            );
+            self.watch(cx);
         }
+    }
+}
+
+const fn keep_alive(role: Role) -> HalfId {
+    HalfId {
+        protocol: ProtocolId::KEEP_ALIVE,
+        role,
     }
 }

@@ -118,6 +118,8 @@ struct Slot {
     bytes: Reassembly,
     /// Asked to end. Of keep-alive: to be asked when nothing else of ours runs.
     stopping: bool,
+    /// Of the keep-alive responder: it runs because another one does, and has heard nothing yet.
+    unheard: bool,
 }
 
 impl Connection {
@@ -211,6 +213,7 @@ impl Connection {
                         half: None,
                         bytes,
                         stopping: false,
+                        unheard: false,
                     });
                 }
             }
@@ -319,7 +322,7 @@ impl Connection {
     /// Asks a half to end. Keep-alive is asked last: a farewell of another half may be the first
     /// that the peer hears of it, and would start the peer's keep-alive anew for nobody.
     pub(super) fn stop(&mut self, cx: &mut Cx<'_, Action>, id: HalfId) {
-        let others = self.ours_beside_keep_alive();
+        let others = self.runs_beside_keep_alive(Role::Initiator);
         let Some(at) = self.slot(id) else { return };
         let Some(slot) = self.slots.get_mut(at) else {
             return;
