@@ -155,11 +155,6 @@ fn rest(world: &World<Engine>, script: &Script) -> Result<u64, Broken> {
         let (Some(centre), Some(other)) = (engine(world, 0), engine(world, node)) else {
             continue;
         };
-        // Whoever died unseen with nothing but a mini-protocol without a time limit still running
-        // here is never missed.
-        if script.loses_power(node) {
-            continue;
-        }
         let keeps = |at: usize, peer| world.hosts()[at].peers.contains(&address(peer));
         let serves = script.centre == Mode::InitiatorAndResponder;
         let ours = keeps(0, node) && *kind == Kind::Server;

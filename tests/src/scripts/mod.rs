@@ -310,12 +310,6 @@ impl Script {
         self.flavour == Flavour::Normal && *self == self.harmless()
     }
 
-    /// Whether the power of a node goes off.
-    pub fn loses_power(&self, node: usize) -> bool {
-        let off = |event: &Event| event.node == node && event.doing == Doing::PowerOff;
-        self.events.iter().any(off)
-    }
-
     /// Whether every event makes sense where it stands.
     pub fn is_well_formed(&self) -> bool {
         self.without(0..0).events == self.events
