@@ -45,7 +45,23 @@ struct Siege {
     friend_downs: u64,
     counters: Counters,
     inbound_max: u32,
-    answer: Option<Option<Serial>>,
+    answer: Option<Answer>,
+}
+
+/// What the node makes of an accepted connection.
+#[derive(Clone, Copy)]
+enum Answer {
+    Adopted(Serial),
+    Reset,
+}
+
+impl Answer {
+    fn adopted(self) -> Option<Serial> {
+        match self {
+            Self::Adopted(conn) => Some(conn),
+            Self::Reset => None,
+        }
+    }
 }
 
 impl Siege {
@@ -118,15 +134,15 @@ impl Siege {
             }
             Action::Adopt { conn, remote, .. } if remote == FRIEND => {
                 self.pair[at] = Some(conn);
-                self.answer = Some(Some(conn));
+                self.answer = Some(Answer::Adopted(conn));
             }
             Action::Adopt { conn, remote, .. } => {
                 self.adopted.insert(conn, remote);
-                self.answer = Some(Some(conn));
+                self.answer = Some(Answer::Adopted(conn));
             }
             Action::Reset { .. } => {
                 self.resets += 1;
-                self.answer = Some(None);
+                self.answer = Some(Answer::Reset);
             }
             Action::Dial { conn, .. } => {
                 assert_eq!(at, 1, "the node dials nobody");
@@ -198,7 +214,7 @@ impl Siege {
     }
 
     /// A stranger dials; `None` when nobody accepts, else what the node said: adopted or reset.
-    fn dial(&mut self, remote: SocketAddr) -> Option<Option<Serial>> {
+    fn dial(&mut self, remote: SocketAddr) -> Option<Answer> {
         if self.asked == 0 {
             return None;
         }
@@ -220,7 +236,7 @@ impl Siege {
     fn dial_patiently(&mut self, remote: SocketAddr) -> Option<Serial> {
         for _ in 0..10_000 {
             if let Some(answer) = self.dial(remote) {
-                return answer;
+                return answer.adopted();
             }
             self.pass(Duration::from_millis(100));
         }
@@ -299,9 +315,9 @@ fn proposal(mode: Mode) -> Bytes {
     segment(ProtocolId::HANDSHAKE, &out)
 }
 
-fn keep_alive(message: &keep_alive::Message) -> Bytes {
+fn keep_alive(message: keep_alive::Message) -> Bytes {
     let mut out = BytesMut::new();
-    let rest = KeepAlive::encode(message, &mut out);
+    let rest = KeepAlive::encode(&message, &mut out);
     out.extend_from_slice(&rest);
     segment(ProtocolId::KEEP_ALIVE, &out)
 }
@@ -326,15 +342,15 @@ fn ten_thousand_dials_from_one_address_hold_no_more_than_their_share() {
     let mut adopted = 0;
     for n in 0..10_000 {
         let answer = siege.dial(neighbour(n)).expect("below the soft limit");
-        adopted += u64::from(answer.is_some());
+        adopted += u64::from(answer.adopted().is_some());
     }
     assert_eq!((adopted, siege.resets), (16, 10_000 - 16));
     // The next prefix is welcome all the same, and so is the address when one of its own is gone.
-    assert!(siege.dial(stranger(1)).unwrap().is_some());
-    assert!(siege.dial(neighbour(10_001)).unwrap().is_none());
+    assert!(siege.dial(stranger(1)).unwrap().adopted().is_some());
+    assert!(siege.dial(neighbour(10_001)).unwrap().adopted().is_none());
     let first = *siege.adopted.keys().next().unwrap();
     siege.reset(first);
-    assert!(siege.dial(neighbour(10_002)).unwrap().is_some());
+    assert!(siege.dial(neighbour(10_002)).unwrap().adopted().is_some());
     assert_eq!(siege.counters.inbound, 1 + 16 + 1);
     siege.end("one address", 10_003);
 }
@@ -362,11 +378,11 @@ fn peers_that_fall_silent_after_the_handshake_end_after_the_idle_time() {
 #[test]
 fn a_peer_that_starts_and_stops_a_responder_in_a_loop_costs_one_entry() {
     let mut siege = Siege::new(|_| {});
-    let conn = siege.dial(stranger(1)).unwrap().unwrap();
+    let conn = siege.dial(stranger(1)).unwrap().adopted().unwrap();
     siege.send(conn, proposal(Mode::InitiatorAndResponder));
     let rounds = 5_000;
-    let probe = keep_alive(&keep_alive::Message::KeepAlive(7));
-    let done = keep_alive(&keep_alive::Message::Done);
+    let probe = keep_alive(keep_alive::Message::KeepAlive(7));
+    let done = keep_alive(keep_alive::Message::Done);
     for _ in 0..rounds {
         siege.send(conn, probe.clone());
         assert_eq!(siege.counters.remote_warm, 1);
@@ -385,7 +401,7 @@ fn a_reset_at_any_byte_of_the_handshake_leaves_nothing() {
     let mut dials = 0;
     for cut in 0..=bytes.len() {
         for whole in [true, false] {
-            let conn = siege.dial(stranger(dials)).unwrap().unwrap();
+            let conn = siege.dial(stranger(dials)).unwrap().adopted().unwrap();
             dials += 1;
             let part = bytes.slice(..cut);
             if whole && cut > 0 {
@@ -425,6 +441,6 @@ fn failures_of_accepting_pause_it_and_end_nothing() {
         }
     }
     assert_eq!(siege.asked, 1, "it accepts again");
-    assert!(siege.dial(stranger(1)).unwrap().is_some());
+    assert!(siege.dial(stranger(1)).unwrap().adopted().is_some());
     siege.end("failing accepts", 201);
 }

@@ -135,7 +135,7 @@ async fn attend(
 /// Tells why every peer and connection is as it is.
 fn dump(handle: &Handle) {
     let all = handle.with(|node| node.machine().explain_all());
-    for line in all.iter().flat_map(|peer| lines(peer)) {
+    for line in all.iter().flat_map(lines) {
         info!("{line}");
     }
     let connections: usize = all.iter().map(|peer| peer.conns.len()).sum();
