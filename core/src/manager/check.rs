@@ -195,10 +195,9 @@ impl Manager {
     fn maxima(&self) -> Result<(), Violated> {
         let config = &self.config;
         let table = &self.table;
-        let remembered = config.quarantined_max.min(config.entries_max / 2);
         let holds = table.len() <= config.entries_max
-            && table.on_line(Line::Quarantine) <= remembered
-            && table.on_line(Line::Lingering) <= remembered
+            && table.on_line(Line::Quarantine) <= config.remembered_max(Line::Quarantine)
+            && table.on_line(Line::Lingering) <= config.remembered_max(Line::Lingering)
             && self.queue.len() <= config.waiting_max
             && self.doors.len() <= config.listeners_max
             && self.exempt.len() <= config.exempt_max;

@@ -91,6 +91,10 @@ pub struct Config {
     /// Connections over but remembered, and those lingering, at most; more end the oldest early.
     /// Default 1,024 and never more than half of `entries_max`. Guess, not measured.
     pub quarantined_max: usize,
+    /// Refused or queried connections that linger, at most; more end the oldest early, and never
+    /// more than may be remembered. They hold sockets that no accept limit counts. Default 64.
+    /// Guess, not measured.
+    pub lingering_max: usize,
     /// Requests that wait for a handshake or a quarantine, at most. Default 1,024. Guess, not
     /// measured.
     pub waiting_max: usize,
@@ -132,6 +136,7 @@ impl Default for Config {
             victims: Victims::Random,
             entries_max: 4_096,
             quarantined_max: 1_024,
+            lingering_max: 64,
             waiting_max: 1_024,
             locals_max: 16,
             listeners_max: 64,

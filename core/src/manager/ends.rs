@@ -1,7 +1,7 @@
 //! How connections end, and what is remembered of them.
 
 use super::{
-    Action, Manager, NotAcquired, State, Trace,
+    Action, Config, Manager, NotAcquired, State, Trace,
     entry::{Entry, Line, Phase},
     machine::trace_heat,
     requests::answer,
@@ -41,9 +41,8 @@ impl Manager {
 
     /// No more are remembered, or linger, than there may be.
     pub(super) fn bound_remembered(&mut self, cx: &mut Cx<'_, Action>) {
-        let max = self.config.quarantined_max.min(self.config.entries_max / 2);
         for line in [Line::Lingering, Line::Quarantine] {
-            if self.table.on_line(line) > max
+            if self.table.on_line(line) > self.config.remembered_max(line)
                 && let Some((slot, _)) = self.table.first(line)
             {
                 self.close(cx, slot, Fault::Limit);
@@ -130,5 +129,16 @@ impl Manager {
             self.trace(cx, || Trace::Replaced { conn });
         }
         self.gone(cx, slot, Fault::Replaced);
+    }
+}
+
+impl Config {
+    /// How many connections that are over, or about to be, may stand on a line.
+    pub(super) fn remembered_max(&self, line: Line) -> usize {
+        let max = self.quarantined_max.min(self.entries_max / 2);
+        match line {
+            Line::Lingering => max.min(self.lingering_max),
+            _ => max,
+        }
     }
 }

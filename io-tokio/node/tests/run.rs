@@ -71,7 +71,7 @@ fn a_node_without_descriptors_takes_fewer_connections_and_says_so() {
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = log.next().unwrap().unwrap();
     assert!(line.contains("the process may have 400"), "{line}");
-    assert!(line.contains("no more than 80 inbound"), "{line}");
+    assert!(line.contains("no more than 272 inbound"), "{line}");
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -169,4 +169,18 @@ fn a_tape_of_a_node_is_there_once_it_has_stopped() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     let (code, out, err) = output(["replay", name, "--check"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
+}
+
+#[test]
+fn a_soft_limit_beyond_the_hard_one_is_refused_in_one_line() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_samanea"));
+    let args = "run --listen 127.0.0.1:0 --magic 77 --soft-limit 9 --hard-limit 5";
+    let out = command.args(args.split(' ')).output().unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    let line = String::from_utf8(out.stderr).unwrap();
+    assert!(
+        line.contains("--soft-limit 9: more than --hard-limit 5"),
+        "{line}"
+    );
+    assert_eq!(line.lines().count(), 1, "{line}");
 }

@@ -109,6 +109,20 @@ pub(super) struct Run {
     /// Record the node
     #[arg(long, value_name = "FILE")]
     pub(super) tape: Option<PathBuf>,
+    /// From this many inbound connections on accepting slows down; by default three quarters of
+    /// --hard-limit
+    #[arg(long, value_name = "N")]
+    pub(super) soft_limit: Option<u32>,
+    /// Inbound connections at most
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub(super) hard_limit: u32,
+    /// The longest wait before accepting, near the hard limit
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(..=3_600_000))]
+    pub(super) accept_delay: u64,
+    /// Accepted connections from one /24 or /48 at most; 0 for any number. Loopback and peers are
+    /// not counted
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(super) per_prefix: u32,
 }
 
 #[derive(Clone, Debug, Args)]

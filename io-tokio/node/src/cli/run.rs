@@ -1,10 +1,11 @@
 //! `samanea run`.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use samanea_core::{
     base::{Point, Rules},
     chain::Start,
+    manager::Limits,
     node::{Command, Config, Engine, Node},
 };
 use samanea_std::{Options, descriptors};
@@ -33,13 +34,34 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
     if chain.len() > config.chain.headers_max {
         config.chain.headers_max = chain.len();
     }
+    limit(args, &mut config)?;
     fit(&mut config, args.peer.len());
     runtime()?.block_on(run(args, config, chain))
+}
+
+/// The accept limits as given.
+fn limit(args: &args::Run, config: &mut Config) -> Result<(), Failure> {
+    let hard = args.hard_limit;
+    let soft = args.soft_limit.unwrap_or(hard / 4 * 3);
+    if soft > hard {
+        return Err(Failure::input(format!(
+            "--soft-limit {soft}: more than --hard-limit {hard}"
+        )));
+    }
+    let delay = Duration::from_millis(args.accept_delay);
+    let limits = Limits { soft, hard, delay };
+    let manager = &mut config.manager;
+    manager.limits = limits;
+    manager.prefixes.max = args.per_prefix;
+    let entries = usize::try_from(limits.hard).unwrap_or(usize::MAX);
+    manager.entries_max = manager.entries_max.max(entries.saturating_mul(8));
+    Ok(())
 }
 
 /// Limits that the process cannot hold beside so many dials are lowered, with a warning.
 fn fit(config: &mut Config, dials: usize) {
     let limits = config.manager.limits;
+    let dials = dials.saturating_add(config.manager.lingering_max);
     let granted = descriptors::raise(descriptors::needed(limits, dials));
     let fitted = descriptors::fit(limits, dials, granted);
     if let Some(shortfall) = fitted.shortfall {
