@@ -78,6 +78,7 @@
 //! | [`conn`] | one connection: handshake, multiplexer, halves; facts up, orders down |
 //! | [`manager`] | whom to accept, which connection serves which use, when it ends |
 //! | [`peer_actions`] | how a peer becomes warm, hot, warm and cold again |
+//! | [`governor`] | what a selection of peers aims at and by what it judges (parts, no machine yet) |
 //! | [`chain`] | which chain is ours, which bodies to fetch from whom, what to serve |
 //! | [`node`] | whom to dial, accept, follow and drop |
 //! | `tape` | (feature `tape`) recording a run and replaying it |
@@ -112,6 +113,7 @@ extern crate std;
 pub mod base;
 pub mod chain;
 pub mod conn;
+pub mod governor;
 pub mod manager;
 pub mod mux;
 pub mod node;

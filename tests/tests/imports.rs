@@ -19,6 +19,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("proto", &["base", "wire", "mux"]),
     ("chain", &["base", "wire", "proto"]),
     ("conn", &["base", "wire", "mux", "proto", "chain"]),
+    ("governor", &["base", "proto"]),
     ("manager", &["base", "proto", "conn"]),
     ("peer_actions", &["base", "mux", "proto", "conn", "manager"]),
     (

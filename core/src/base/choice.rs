@@ -27,6 +27,10 @@ impl Site {
     pub const PEER_SALT: Self = Self(6);
     /// Which inbound connections are reset when there are too many.
     pub const VICTIM: Self = Self(7);
+    /// Which pool of the ledger is drawn.
+    pub const LEDGER_POOL: Self = Self(8);
+    /// Which relay of a pool is drawn.
+    pub const LEDGER_RELAY: Self = Self(9);
 }
 
 /// The only source of chance.
