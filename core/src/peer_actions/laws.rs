@@ -6,7 +6,6 @@ use alloc::{
     vec::Vec,
 };
 use core::{net::SocketAddr, time::Duration};
-use std::io::{self, Write as _};
 
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -409,7 +408,6 @@ fn run(lawful: bool) -> Seen {
         Ok(())
     });
     assert!(result.is_ok(), "{}", result.unwrap_err());
-    let _ = writeln!(io::stderr(), "peer actions, lawful {lawful}: {seen:?}");
     seen
 }
 
