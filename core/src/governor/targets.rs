@@ -34,6 +34,40 @@ pub const KNOWN_MAX_REFERENCE: u32 = 10_000;
 // deviates: the reference allows ten thousand, because each decision costs it time in proportion.
 pub const KNOWN_MAX: u32 = 2_000_000;
 
+/// A set of peers that has a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Set {
+    /// All roots.
+    Root,
+    /// Known peers.
+    Known,
+    /// Established peers.
+    Established,
+    /// Active peers.
+    Active,
+    /// Known big ledger peers.
+    KnownBig,
+    /// Established big ledger peers.
+    EstablishedBig,
+    /// Active big ledger peers.
+    ActiveBig,
+}
+
+impl core::fmt::Display for Set {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Root => "root",
+            Self::Known => "known",
+            Self::Established => "established",
+            Self::Active => "active",
+            Self::KnownBig => "known big ledger",
+            Self::EstablishedBig => "established big ledger",
+            Self::ActiveBig => "active big ledger",
+        })
+    }
+}
+
 /// Why targets are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -43,11 +77,11 @@ pub enum Insane {
     #[error("target of {what} peers is {got}, more than the {max} of {of}")]
     Order {
         /// The smaller set.
-        what: &'static str,
+        what: Set,
         /// Its target.
         got: u32,
         /// The larger set.
-        of: &'static str,
+        of: Set,
         /// Its target.
         max: u32,
     },
@@ -55,7 +89,7 @@ pub enum Insane {
     #[error("target of {what} peers is {got}, more than {max}")]
     Limit {
         /// The set.
-        what: &'static str,
+        what: Set,
         /// Its target.
         got: u32,
         /// The limit, inclusive.
@@ -112,19 +146,19 @@ impl Targets {
     /// Whether each set fits into the next larger one and none is over its limit.
     pub const fn check(&self) -> Result<(), Insane> {
         let order = [
-            ("active", self.active, "established", self.established),
-            ("established", self.established, "known", self.known),
-            ("root", self.root, "known", self.known),
+            (Set::Active, self.active, Set::Established, self.established),
+            (Set::Established, self.established, Set::Known, self.known),
+            (Set::Root, self.root, Set::Known, self.known),
             (
-                "active big ledger",
+                Set::ActiveBig,
                 self.active_big,
-                "established big ledger",
+                Set::EstablishedBig,
                 self.established_big,
             ),
             (
-                "established big ledger",
+                Set::EstablishedBig,
                 self.established_big,
-                "known big ledger",
+                Set::KnownBig,
                 self.known_big,
             ),
         ];
@@ -137,16 +171,12 @@ impl Targets {
             rest = after;
         }
         let limits = [
-            ("active", self.active, ACTIVE_MAX),
-            ("established", self.established, ESTABLISHED_MAX),
-            ("known", self.known, KNOWN_MAX),
-            ("active big ledger", self.active_big, ACTIVE_MAX),
-            (
-                "established big ledger",
-                self.established_big,
-                ESTABLISHED_MAX,
-            ),
-            ("known big ledger", self.known_big, KNOWN_MAX),
+            (Set::Active, self.active, ACTIVE_MAX),
+            (Set::Established, self.established, ESTABLISHED_MAX),
+            (Set::Known, self.known, KNOWN_MAX),
+            (Set::ActiveBig, self.active_big, ACTIVE_MAX),
+            (Set::EstablishedBig, self.established_big, ESTABLISHED_MAX),
+            (Set::KnownBig, self.known_big, KNOWN_MAX),
         ];
         let mut rest: &[_] = &limits;
         while let [(what, got, max), after @ ..] = rest {
