@@ -31,6 +31,8 @@ impl Site {
     pub const LEDGER_POOL: Self = Self(8);
     /// Which relay of a pool is drawn.
     pub const LEDGER_RELAY: Self = Self(9);
+    /// How much later than at the earliest the next cycle of churn begins.
+    pub const CHURN: Self = Self(10);
 }
 
 /// The only source of chance.

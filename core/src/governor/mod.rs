@@ -1,6 +1,7 @@
 //! The outbound governor: which peers are known, which are connected, which are used.
 
 mod board;
+mod churn;
 mod config;
 mod event;
 mod explain;
