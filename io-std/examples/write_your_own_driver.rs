@@ -11,6 +11,7 @@ use std::{
 use samanea_core::{
     base::{Instant, ListenerId, NoRules, Serial},
     conn::Cause,
+    governor::NotFound,
     node::{Action, Command, Config, Engine, Event, Node, Notice},
 };
 use samanea_std::{Clock, errors::cause};
@@ -55,6 +56,10 @@ impl Driver {
             // A real driver pauses reads, sends the rest before a close without reset, and has
             // an application that answers what it is asked.
             Action::Reading { .. } | Action::Ask { .. } | Action::Notify(_) => {}
+            Action::Resolve { ticket, .. } => {
+                let answer = Err(NotFound::NoResolver);
+                return Some(Event::Resolved { ticket, answer });
+            }
         }
         None
     }

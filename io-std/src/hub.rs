@@ -337,6 +337,8 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
                     }
                 }
                 Action::Ask { ticket, question } => todo.asks.push((ticket, question)),
+                // Without a resolver; the core gives up waiting for the answer.
+                Action::Resolve { .. } => {}
                 Action::Notify(notice) => {
                     todo.noticed = true;
                     todo.stopped |= notice == Notice::Stopped;

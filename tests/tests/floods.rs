@@ -190,7 +190,10 @@ impl Siege {
                 self.counters = counters;
                 self.inbound_max = self.inbound_max.max(counters.inbound);
             }
-            Action::Reading { .. } | Action::Ask { .. } | Action::Notify(_) => {}
+            Action::Reading { .. }
+            | Action::Ask { .. }
+            | Action::Resolve { .. }
+            | Action::Notify(_) => {}
         }
     }
 

@@ -31,8 +31,20 @@ impl Site {
     pub const LEDGER_POOL: Self = Self(8);
     /// Which relay of a pool is drawn.
     pub const LEDGER_RELAY: Self = Self(9);
+    /// The salt of the addresses that are told to peers.
+    pub const SHARE_SALT: Self = Self(10);
     /// How much later than at the earliest the next cycle of churn begins.
-    pub const CHURN: Self = Self(10);
+    pub const CHURN: Self = Self(11);
+    /// Which server of a service is tried next, by weight.
+    pub const SERVER: Self = Self(12);
+    /// Which peers are picked for a change.
+    pub const PICK: Self = Self(20);
+    /// What is added to a delay after a failure.
+    pub const BACK_OFF: Self = Self(21);
+    /// Which address of a relay's name is used.
+    pub const LEDGER_NAME: Self = Self(22);
+    /// Whether inbound connections are looked at before others are asked.
+    pub const INBOUND_COIN: Self = Self(23);
 }
 
 /// The only source of chance.

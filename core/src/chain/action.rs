@@ -6,13 +6,16 @@ use bytes::Bytes;
 
 use super::Misdeed;
 use crate::{
-    base::{HeaderView, Instant, Point, Serial, Ticket, Tip, TxId},
+    base::{HeaderView, Instant, Point, Serial, Slot, Ticket, Tip, TxId},
     proto::{block_fetch, chain_sync, tip_sample, tx_submission},
 };
 
 /// What the chain can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// A peer's chain has a block of this slot at its head, whether it is the first to say so or
+    /// not.
+    Announced(Serial, Slot),
     /// To a half of a connection.
     Order(Serial, Order),
     /// To the application; answered by [`Event::Answer`](super::Event::Answer) with the same ticket, exactly once.

@@ -153,6 +153,9 @@ impl Chain {
         let low = self.index.slack() < self.slack_min();
         if let Some(candidate) = self.candidates.get_mut(conn) {
             candidate.push(&mut self.index, ix);
+            if let Some(slot) = header.view.point.slot() {
+                cx.act(Action::Announced(conn, slot));
+            }
             if !candidate.paused && (low || candidate.ahead(&self.index) >= limit) {
                 candidate.paused = true;
                 self.paused = true;

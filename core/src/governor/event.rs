@@ -235,13 +235,6 @@ pub enum Action {
         /// The peer.
         peer: SocketAddr,
     },
-    /// Of the connection: what is said of this peer has changed (a trusted one is waited for).
-    Trust {
-        /// The peer.
-        peer: SocketAddr,
-        /// Whether it is a trustable local root.
-        on: bool,
-    },
     /// Of the connection: ask this peer for addresses; answered by [`Event::Shared`], or not.
     AskPeers {
         /// The peer.

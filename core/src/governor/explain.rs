@@ -1,6 +1,6 @@
 //! Why a peer is as it is, and what would change that.
 
-use core::{net::SocketAddr, time::Duration};
+use core::{fmt, net::SocketAddr, time::Duration};
 
 use super::Score;
 use crate::base::Instant;
@@ -26,11 +26,11 @@ pub enum Source {
 }
 
 impl Source {
-    /// All, in order of precedence.
+    /// All, in order of precedence, but that a bootstrap peer is never taken for a public root.
     pub const ALL: [Self; 6] = [
         Self::Local,
-        Self::Bootstrap,
         Self::Config,
+        Self::Bootstrap,
         Self::Ledger,
         Self::Big,
         Self::NonRoot,
@@ -120,6 +120,8 @@ pub enum Next {
     Answer,
     /// The next churn, when one of its kind may be replaced.
     Churn(Option<Instant>),
+    /// It stays as it is: its group of local roots wants it.
+    Stays,
     /// The node stops.
     Nothing,
 }
@@ -164,4 +166,72 @@ pub struct Explanation {
     pub hops: Option<u32>,
     /// What comes next.
     pub next: Next,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local root",
+            Self::Config => "public root",
+            Self::Bootstrap => "bootstrap peer",
+            Self::Ledger => "ledger peer",
+            Self::Big => "big ledger peer",
+            Self::NonRoot => "shared or inbound",
+        })
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cold => "cold",
+            Self::ColdWaiting => "cold, waiting",
+            Self::Connecting => "cold, being made warm",
+            Self::Warm => "warm",
+            Self::WarmWaiting => "warm, waiting",
+            Self::Activating => "warm, being made hot",
+            Self::Closing => "warm, being made cold",
+            Self::Hot => "hot",
+            Self::Deactivating => "hot, being made warm",
+            Self::Cooling => "cooling",
+        })
+    }
+}
+
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry(at) => write!(f, "may be tried again at {at}"),
+            Self::Reactivate(at) => write!(f, "may be made hot again at {at}"),
+            Self::EstablishedFull { have, want } => {
+                write!(f, "waits for a connection: {have} of {want} are there")
+            }
+            Self::ActiveFull { have, want } => {
+                write!(f, "waits to be used: {have} of {want} are")
+            }
+            Self::Diversity => f.write_str("too many of its network or operator are connected"),
+            Self::Untrusted => f.write_str("only trusted peers are used while the chain is old"),
+            Self::Answer => f.write_str("what was begun has to end"),
+            Self::Churn(Some(at)) => write!(f, "may be replaced from {at} on"),
+            Self::Churn(None) => f.write_str("may be replaced"),
+            Self::Stays => f.write_str("stays"),
+            Self::Nothing => f.write_str("the node stops"),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} since {}", self.source, self.status, self.since)?;
+        if self.kept {
+            f.write_str(", kept")?;
+        }
+        if let Some(group) = self.group {
+            write!(f, ", group {group}")?;
+        }
+        if self.failures > 0 {
+            write!(f, ", failures {}", self.failures)?;
+        }
+        write!(f, "; {}", self.next)
+    }
 }

@@ -9,7 +9,7 @@
 //!
 //! src: ouroboros-network, ledger peers; CIP-155 for service names
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::net::SocketAddr;
 
 use crate::base::{Choice, Site};
@@ -71,6 +71,8 @@ pub struct Ledger {
     pools: Vec<Pool>,
     /// The first so many are big.
     big: usize,
+    /// For each pool a number that pools with the same relays share: at least 1.
+    tags: Vec<u32>,
     /// Pools, or relays, that were left out.
     left_out: usize,
 }
@@ -105,7 +107,24 @@ impl Ledger {
                 is_big
             })
             .count();
+        let mut lists: BTreeMap<Vec<&Relay>, u32> = BTreeMap::new();
+        for pool in &ledger.pools {
+            let mut list: Vec<&Relay> = pool.relays.iter().collect();
+            list.sort_unstable();
+            list.dedup();
+            let next = u32::try_from(lists.len()).unwrap_or(u32::MAX);
+            ledger
+                .tags
+                .push(*lists.entry(list).or_insert(next.saturating_add(1)));
+        }
         ledger
+    }
+
+    /// The same pools when they are the big ones of a larger ledger: all of them are big.
+    #[must_use]
+    pub fn all_big(mut self) -> Self {
+        self.big = self.pools.len();
+        self
     }
 
     /// The pools, the largest first.
@@ -144,7 +163,8 @@ impl Ledger {
 
     /// Draws up to `n` different relays that `wanted` lets pass. Each draw picks a pool by weight
     /// among those not exhausted, then one of its relays that was not drawn yet; a pool is drawn
-    /// again only when all others have been as often.
+    /// again only when all others have been as often. With each relay comes the number of its
+    /// list: two pools with the same relays are one operator.
     // deviates: the reference draws with replacement, so that it gets fewer than it asks for.
     pub fn draw(
         &self,
@@ -152,13 +172,13 @@ impl Ledger {
         n: usize,
         choice: &mut dyn Choice,
         mut wanted: impl FnMut(&Relay) -> bool,
-    ) -> Vec<Relay> {
+    ) -> Vec<(Relay, u32)> {
         let pools = self.of(kind);
         let mut left: Vec<Vec<&Relay>> = pools
             .iter()
             .map(|pool| pool.relays.iter().filter(|relay| wanted(relay)).collect())
             .collect();
-        let mut drawn: Vec<Relay> = Vec::new();
+        let mut drawn: Vec<(Relay, u32)> = Vec::new();
         while drawn.len() < n {
             let weights = pools.iter().zip(&left).map(|(pool, relays)| {
                 let open = !relays.is_empty();
@@ -179,8 +199,9 @@ impl Ledger {
                 if which < relays.len() {
                     let relay = relays.swap_remove(which);
                     // Several pools may name the same relay.
-                    if !drawn.contains(relay) {
-                        drawn.push(relay.clone());
+                    if drawn.iter().all(|(other, _)| other != relay) {
+                        let tag = self.tags.get(at).copied().unwrap_or(0);
+                        drawn.push((relay.clone(), tag));
                     }
                 }
             }
@@ -283,6 +304,10 @@ mod tests {
     use super::*;
     use crate::base::{First, Seeded};
 
+    fn plain(drawn: Vec<(Relay, u32)>) -> Vec<Relay> {
+        drawn.into_iter().map(|(relay, _)| relay).collect()
+    }
+
     fn relay(n: u32) -> Relay {
         Relay::Addr((Ipv4Addr::from_bits(0x0a00_0000 + n), 3001).into())
     }
@@ -324,7 +349,7 @@ mod tests {
         ) {
             let ledger = Ledger::new(pools(&stakes, relays));
             let kind = if big { Kind::Big } else { Kind::All };
-            let drawn = ledger.draw(kind, n, &mut Seeded::new(seed), |_| true);
+            let drawn = plain(ledger.draw(kind, n, &mut Seeded::new(seed), |_| true));
             let there: usize = ledger.of(kind).iter().map(|pool| pool.relays.len()).sum();
             prop_assert_eq!(drawn.len(), n.min(there));
             let mut once = drawn.clone();
@@ -341,7 +366,7 @@ mod tests {
                 core::net::IpAddr::V4(ip) => ip.to_bits() % 2 == 0,
                 core::net::IpAddr::V6(_) => false,
             });
-            let drawn = ledger.draw(Kind::All, n, &mut Seeded::new(seed), even);
+            let drawn = plain(ledger.draw(Kind::All, n, &mut Seeded::new(seed), even));
             prop_assert!(drawn.iter().all(even));
             prop_assert_eq!(drawn.len(), n.min(9));
         }
@@ -375,7 +400,7 @@ mod tests {
         let mut choice = Seeded::new(11);
         let mut first = |kind: Kind, pool: u32| {
             let hits = (0..4_000).filter(|_| {
-                let drawn = ledger.draw(kind, 1, &mut choice, |_| true);
+                let drawn = plain(ledger.draw(kind, 1, &mut choice, |_| true));
                 drawn == [relay(pool)]
             });
             hits.count()
@@ -397,7 +422,7 @@ mod tests {
         let ledger = Ledger::new(all);
         assert_eq!((ledger.pools().len(), ledger.left_out()), (2, 1));
         for seed in 0..50 {
-            let drawn = ledger.draw(Kind::Big, 1, &mut Seeded::new(seed), |_| true);
+            let drawn = plain(ledger.draw(Kind::Big, 1, &mut Seeded::new(seed), |_| true));
             assert_eq!(drawn, [relay(0)]);
         }
         let both = ledger.draw(Kind::All, 5, &mut First, |_| true);
@@ -416,5 +441,24 @@ mod tests {
             let sum: u64 = ledger.probabilities(kind).into_iter().map(u64::from).sum();
             assert!(sum.abs_diff(1 << 32) < 8, "{}", format!("{kind:?} {sum}"));
         }
+    }
+
+    #[test]
+    fn pools_with_the_same_relays_are_one_operator() {
+        let mut all = pools(&[5, 4, 3], 2);
+        all[2].relays = all[0].relays.iter().rev().cloned().collect();
+        let ledger = Ledger::new(all);
+        let drawn = ledger.draw(Kind::All, 9, &mut First, |_| true);
+        assert_eq!(drawn.len(), 4);
+        let tags: alloc::collections::BTreeSet<u32> = drawn.iter().map(|(_, tag)| *tag).collect();
+        assert_eq!(tags.len(), 2, "{drawn:?}");
+        assert!(!tags.contains(&0));
+    }
+
+    #[test]
+    fn all_pools_of_a_list_of_big_ones_are_big() {
+        let ledger = Ledger::new(pools(&[90, 9, 1], 1));
+        assert_eq!(ledger.of(Kind::Big).len(), 2);
+        assert_eq!(ledger.all_big().of(Kind::Big).len(), 3);
     }
 }

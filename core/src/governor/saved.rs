@@ -31,6 +31,8 @@ pub struct SavedOffender {
     pub left: Duration,
     /// Offences that count.
     pub offences: u8,
+    /// One of them is forgotten after this.
+    pub forgiven: Duration,
 }
 
 /// What is kept over a restart: times are relative, because clocks start anew.

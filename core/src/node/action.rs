@@ -7,6 +7,7 @@ use crate::{
     base::{ListenerId, Serial, Ticket, Tip},
     chain::{self, Question},
     conn::Fault,
+    governor,
     manager::{Counters, Trace},
     peer_actions,
     proto::handshake::{Agreed, VersionTable},
@@ -76,6 +77,13 @@ pub enum Action {
         /// The question.
         question: Question,
     },
+    /// Look a name up; answered by `Resolved` with the same ticket, exactly once.
+    Resolve {
+        /// Its name.
+        ticket: Ticket,
+        /// What to look up.
+        question: governor::Question,
+    },
     /// For whoever watches; may be ignored.
     Notify(Notice),
 }
@@ -144,6 +152,11 @@ pub enum Notice {
     Mature,
     /// What becomes of a peer.
     Peer(peer_actions::Fact),
+    /// From the selection of peers.
+    Governor(governor::Notice),
+    /// The peers of the application's ledger state are wanted, by
+    /// [`Command::Ledger`](super::Command::Ledger); who has none stays silent.
+    WantLedger,
     /// There is no room to keep this peer.
     PeerRefused(SocketAddr),
     /// A listening socket is lost.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{chain, conn, manager, peer_actions};
+use crate::{chain, conn, governor, manager, peer_actions};
 
 /// Settings of a whole node. Made by [`Config::new`], then changed field by field.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,12 +26,15 @@ pub struct Config {
     pub experimental: bool,
     /// Peers kept by command at most, inclusive. Default 256. Guess, not measured.
     pub peers_max: usize,
-    /// The delay before a lost or failed peer is tried again: doubled with each failure from
-    /// this one. Default 1 s. Guess, not measured.
+    /// The delay before a lost or failed peer that is kept by command is tried again: doubled with
+    /// each failure from this one. Default 1 s. Guess, not measured.
     pub redial_min: Duration,
     /// The longest such delay. Default 160 s.
     /// src: ouroboros-network, peer selection back-off 5·2^n with n at most 5
     pub redial_max: Duration,
+    /// Settings of the selection of peers; whether addresses are shared, and the delays of kept
+    /// peers, are taken from above.
+    pub governor: governor::Config,
     /// Settings of the table of connections; [`mode`](manager::Config::mode) there says whether
     /// responders run at all.
     pub manager: manager::Config,
@@ -55,6 +58,7 @@ impl Config {
             peers_max: 256,
             redial_min: Duration::from_secs(1),
             redial_max: Duration::from_secs(160),
+            governor: governor::Config::default(),
             manager: manager::Config::default(),
             peer_actions: peer_actions::Config::default(),
             conn: conn::Config::default(),

@@ -1,5 +1,6 @@
 //! All that a node can be told.
 
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use crate::{
     base::{ListenerId, Serial, Slot, Ticket, TxId},
     chain::Answer,
     conn::Cause,
+    governor::{self, FetchMode, Judgement, LedgerState, Saved, Snapshot, Targets, Topology},
     manager::Limits,
 };
 
@@ -84,6 +86,13 @@ pub enum Event {
         /// The answer.
         answer: Answer,
     },
+    /// The answer to [`Action::Resolve`](super::Action::Resolve), exactly one each.
+    Resolved {
+        /// As asked.
+        ticket: Ticket,
+        /// What the name stands for.
+        answer: Result<governor::Answer, governor::NotFound>,
+    },
     /// The application gives an order.
     Command(Command),
     /// All that was readable has been fed: cut segments and write them.
@@ -96,12 +105,34 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Command {
-    /// Keep a connection to this peer and follow its chain. Its address is exempt from limits per
-    /// prefix.
+    /// Keep a connection to this peer and follow its chain, as to a trustable local root of which
+    /// all members are hot. It may be told to others; its address is exempt from limits per prefix.
     AddPeer(SocketAddr),
     /// Keep it no longer: what runs towards it is stopped and its connection released. That ends
     /// unless the peer uses it.
     RemovePeer(SocketAddr),
+    /// Other targets: near the tip, and in Genesis mode while the chain is old. Insane ones are
+    /// refused with a notice and change nothing.
+    Targets {
+        /// Near the tip, and always in Praos mode.
+        deadline: Targets,
+        /// In Genesis mode while the chain is old.
+        sync: Targets,
+    },
+    /// Other roots.
+    Topology(Box<Topology>),
+    /// Another snapshot of the ledger's peers, or none.
+    Snapshot(Option<Box<Snapshot>>),
+    /// The peers of the application's ledger state.
+    Ledger(Box<LedgerState>),
+    /// What was known before a restart.
+    Restore(Box<Saved>),
+    /// Whether the chain is young.
+    Judgement(Judgement),
+    /// How blocks are fetched.
+    FetchMode(FetchMode),
+    /// An address of our own: never a peer. Listening addresses are known.
+    OwnAddress(SocketAddr),
     /// Other limits on inbound connections from now on.
     Limit(Limits),
     /// The application has this block: put it on our chain when its parent is there.

@@ -5,12 +5,11 @@ mod config;
 mod engine;
 mod event;
 mod explain;
-mod peers;
 mod run;
 
 pub use action::{Action, Notice};
 pub use config::Config;
 pub use engine::Engine;
 pub use event::{Command, Event};
-pub use explain::{Explanation, Kept};
+pub use explain::Explanation;
 pub use run::{Node, Tap};

@@ -322,7 +322,16 @@ impl Script {
                 }
                 cx.act(Action::Notify(Notice::Stopped));
             }
-            Command::Submit { .. } | Command::Limit(_) => {}
+            Command::Submit { .. }
+            | Command::Limit(_)
+            | Command::Targets { .. }
+            | Command::Topology(_)
+            | Command::Snapshot(_)
+            | Command::Ledger(_)
+            | Command::Restore(_)
+            | Command::Judgement(_)
+            | Command::FetchMode(_)
+            | Command::OwnAddress(_) => {}
         }
     }
 
@@ -381,6 +390,7 @@ impl Machine for Script {
                 self.see(Seen::Closed(cause));
             }
             Event::Answered { ticket, answer } => self.see(Seen::Answered(ticket, answer)),
+            Event::Resolved { .. } => {}
             Event::Command(command) => self.on_command(cx, &command),
             Event::Turn => self.on_turn(cx),
             Event::Tick => {

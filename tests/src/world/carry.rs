@@ -6,6 +6,7 @@ use samanea_core::{
     base::{Class, ListenerId, Serial},
     chain,
     conn::Cause,
+    governor::NotFound,
     node::{Action, Event, Notice},
     wire::Batch,
 };
@@ -44,6 +45,13 @@ impl<M: Subject> World<M> {
                 Ok(())
             }
             Action::Notify(notice) => self.notify(at, notice),
+            Action::Resolve { ticket, .. } => {
+                // There is no name server in this world.
+                let answer = Err(NotFound::NoResolver);
+                let event = Event::Resolved { ticket, answer };
+                self.plan(Duration::ZERO, at, Due::Feed(event));
+                Ok(())
+            }
         }
     }
 

@@ -451,7 +451,7 @@ impl World {
                 let bad = self.invalid.contains(&block.hash());
                 assert!(!bad || self.nodes[node].evil, "an invalid block is adopted");
             }
-            Action::Notice(_) => {}
+            Action::Notice(_) | Action::Announced(..) => {}
         }
     }
 

@@ -5,13 +5,13 @@ use core::net::SocketAddr;
 
 use super::{
     super::{Action, Command, Notice},
-    Engine, Entry, Stopping, Task,
+    Engine, Entry, Stopping,
 };
 use crate::{
     base::{Cx, Serial},
     chain,
     conn::Order,
-    manager, peer_actions,
+    governor, manager,
     proto::{peer_sharing, tip_sample},
 };
 
@@ -20,6 +20,18 @@ impl Engine {
         match command {
             Command::AddPeer(remote) => self.add_peer(cx, remote),
             Command::RemovePeer(remote) => self.remove_peer(cx, remote),
+            Command::Targets { deadline, sync } => {
+                self.govern(cx, governor::Event::Targets { deadline, sync });
+            }
+            Command::Topology(topology) => self.govern(cx, governor::Event::Topology(topology)),
+            Command::Snapshot(snapshot) => self.govern(cx, governor::Event::Snapshot(snapshot)),
+            Command::Ledger(ledger) => self.govern(cx, governor::Event::Ledger(ledger)),
+            Command::Restore(saved) => self.govern(cx, governor::Event::Restore(saved)),
+            Command::Judgement(judgement) => {
+                self.govern(cx, governor::Event::Judgement(judgement));
+            }
+            Command::FetchMode(mode) => self.govern(cx, governor::Event::FetchMode(mode)),
+            Command::OwnAddress(addr) => self.govern(cx, governor::Event::OwnAddress(addr)),
             Command::Limit(limits) => self.manage(cx, manager::Event::Limit(limits)),
             Command::Extend { header } => self.chain_step(cx, chain::Event::Extend { header }),
             Command::Submit { id, bytes } => {
@@ -40,7 +52,7 @@ impl Engine {
             Command::Shutdown => {
                 if self.stopping == Stopping::No {
                     self.stopping = Stopping::Asked;
-                    self.peers.clear();
+                    self.govern(cx, governor::Event::Shutdown);
                     self.manage(cx, manager::Event::Shutdown);
                 }
             }
@@ -53,28 +65,24 @@ impl Engine {
     }
 
     fn add_peer(&mut self, cx: &mut Cx<'_, Action>, remote: SocketAddr) {
-        if self.stopping != Stopping::No || !self.peers.add(cx.now, remote) {
+        let kept = self.governor.is_kept(&remote);
+        let room = kept || self.governor.kept().count() < self.config.peers_max;
+        if self.stopping != Stopping::No || !room {
             return cx.act(Action::Notify(Notice::PeerRefused(remote)));
         }
         let ip = remote.ip();
         self.manage(cx, manager::Event::Exempt { ip, on: true });
-        if self.peer_actions.get(&remote).is_some() {
-            // On its way to cold from an earlier time; its turn comes after that.
-            self.peers.tried(remote);
-        }
-        self.try_peers(cx.now);
+        self.govern(cx, governor::Event::Keep(remote));
     }
 
     fn remove_peer(&mut self, cx: &mut Cx<'_, Action>, remote: SocketAddr) {
-        if !self.peers.remove(cx, remote) {
+        if !self.governor.is_kept(&remote) {
             return;
         }
+        self.govern(cx, governor::Event::Release(remote));
         let ip = remote.ip();
-        if self.peers.iter().all(|(other, _)| other.ip() != ip) {
+        if self.governor.kept().all(|other| other.ip() != ip) {
             self.manage(cx, manager::Event::Exempt { ip, on: false });
-        }
-        if self.peer_actions.get(&remote).is_some() {
-            self.task(Task::Peer(peer_actions::Event::Close { peer: remote }));
         }
     }
 }

@@ -7,15 +7,12 @@ use super::{
 use crate::{
     base::{Cx, ProtocolId, Role, Serial},
     chain,
-    conn::{Fact, Fault, Order},
-    manager,
+    conn::{Fact, Fault},
+    governor, manager,
     mux::HalfId,
     peer_actions,
     proto::{handshake, keep_alive, peer_sharing},
 };
-
-/// Addresses told to one peer at most. src: ouroboros-network, peer sharing policy
-const SHARED_MAX: usize = 10;
 
 impl Engine {
     pub(super) fn fact(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, fact: Fact) {
@@ -33,6 +30,9 @@ impl Engine {
             Fact::Lingering => self.tell_table(cx, conn, manager::Event::Lingering { conn }),
             Fact::Full { .. } | Fact::Room { .. } => {}
             Fact::KeepAlive(keep_alive::client::Fact::RoundTrip(took)) => {
+                if let Some(peer) = self.peer_actions.holder(conn) {
+                    self.govern(cx, governor::Event::RoundTrip { peer, took });
+                }
                 cx.act(Action::Notify(Notice::RoundTrip { conn, took }));
                 self.chain_step(cx, chain::Event::RoundTrip(conn, took));
             }
@@ -45,18 +45,14 @@ impl Engine {
             Fact::TipAsk(fact) => self.chain_step(cx, chain::Event::TipAsk(conn, fact)),
             Fact::TipTell(fact) => self.chain_step(cx, chain::Event::TipTell(conn, fact)),
             Fact::PeerAsk(peer_sharing::client::Fact::Shared(peers)) => {
+                if let Some(peer) = self.peer_actions.holder(conn) {
+                    let peers = peers.clone();
+                    self.govern(cx, governor::Event::Shared { peer, peers });
+                }
                 cx.act(Action::Notify(Notice::Shared { conn, peers }));
             }
             Fact::PeerShare(peer_sharing::server::Fact::Asked(amount)) => {
-                let asker = self.conns.get(&conn).map(|entry| entry.remote);
-                let max = usize::from(amount).min(SHARED_MAX);
-                let known = self
-                    .peer_actions
-                    .iter()
-                    .filter(|(addr, peer)| Some(*addr) != asker && peer.stage().is_established());
-                let known = known.map(|(addr, _)| addr).take(max).collect();
-                let share = peer_sharing::server::Order::Share(known);
-                self.order(conn, Order::PeerShare(share));
+                self.govern(cx, governor::Event::Asked { conn, amount });
             }
             Fact::Ended(fault) => self.ended(cx, conn, fault),
         }

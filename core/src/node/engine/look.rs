@@ -4,12 +4,13 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::net::SocketAddr;
 
 use super::{
-    super::{Config, Explanation, Kept},
+    super::{Config, Explanation},
     Engine, Timer,
 };
 use crate::{
     base::{Machine, Role, Serial, Violated, violated},
     chain::Chain,
+    governor::{Governor, Status},
     manager::{Manager, State},
     peer_actions::PeerActions,
 };
@@ -35,6 +36,11 @@ impl Engine {
         &self.peer_actions
     }
 
+    /// The selection of peers, to look at.
+    pub const fn governor(&self) -> &Governor {
+        &self.governor
+    }
+
     /// Live connections and dials under way: serial, other end, our role, whether connected.
     pub fn conns(&self) -> impl Iterator<Item = (Serial, SocketAddr, Role, bool)> {
         self.conns
@@ -53,21 +59,22 @@ impl Engine {
     /// that; [empty](Explanation::is_empty) when it is unknown.
     pub fn explain(&self, remote: SocketAddr) -> Explanation {
         Explanation {
-            kept: self.peers.get(remote),
+            selected: self.governor.explain(&remote),
             peer: self.peer_actions.get(&remote).cloned(),
             conns: self.manager.explain(remote),
             ..Explanation::new(remote)
         }
     }
 
-    /// The same for every peer that is kept, used or connected, by address.
+    /// The same for every peer that is known, used or connected, by address.
     pub fn explain_all(&self) -> Vec<Explanation> {
         let mut all = BTreeMap::new();
-        for (remote, kept) in self.peers.iter() {
+        for selected in self.governor.explain_all() {
+            let remote = selected.peer;
             let at = all
                 .entry(remote)
                 .or_insert_with(|| Explanation::new(remote));
-            at.kept = Some(kept);
+            at.selected = Some(selected);
         }
         for (remote, peer) in self.peer_actions.iter() {
             let at = all
@@ -91,11 +98,18 @@ impl Engine {
         self.deadlines.check_invariants()?;
         self.manager.check_invariants()?;
         self.peer_actions.check_invariants()?;
-        let fits = self.peers.iter().all(|(remote, kept)| {
-            matches!(kept, Kept::Tried { .. }) == self.peer_actions.get(&remote).is_some()
-        });
-        let text = "a kept peer waits exactly while the peer actions do not have it";
-        violated(fits, name, 2, text)?;
+        self.governor.check_invariants()?;
+        let text = "the governor and the peer actions know the same peers to be used";
+        for (remote, _) in self.peer_actions.iter() {
+            let selected = self.governor.status(&remote);
+            let fits = selected.map_or_else(
+                || self.governor.is_gone(&remote),
+                |(_, status)| !matches!(status, Status::Cold | Status::ColdWaiting),
+            );
+            violated(fits, name, 2, text)?;
+        }
+        let used = self.governor.used();
+        violated(used == self.peer_actions.len(), name, 2, text)?;
         let known = |(conn, _): (&Serial, _)| {
             !matches!(
                 self.manager.state(*conn),

@@ -3,17 +3,19 @@
 
 mod command;
 mod facts;
+mod governing;
 mod look;
 mod table;
 
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use core::net::SocketAddr;
 
-use super::{Action, Config, Event, Notice, peers::Peers};
+use super::{Action, Config, Event, Notice};
 use crate::{
     base::{Cx, Deadlines, Instant, Machine, Role, Scratch, Serial, Slots, Violated},
     chain::{self, Chain},
     conn::{self, Connection, Fact, Fault, Order, Profile},
+    governor::{self, Governor},
     manager::{self, Manager},
     peer_actions::{self, PeerActions},
     proto::handshake,
@@ -22,17 +24,16 @@ use crate::{
 /// A node's decisions: whom to dial, whom to accept, whom to follow, when to give up.
 ///
 /// ```text
-///  Event ─▶ connections ─Fact─▶ manager ─Acquired, Demoted─▶ peer actions ─Fact─▶ kept peers
-///           connections ◀─────── manager ◀─Acquire, Release── peer actions ◀Establish─ kept peers
+///  Event ─▶ connections ─Fact─▶ manager ─Acquired, Demoted─▶ peer actions ─Fact──▶ governor
+///           connections ◀─────── manager ◀─Acquire, Release── peer actions ◀─Order─ governor
 ///           connections ◀─Start, Stop, Reset───────────────── peer actions
 ///           connections ─Fact─▶ chain ─Order─▶ connections
 /// ```
 ///
-/// Limits: those of the table of connections and of the peer actions; `peers_max` peers are kept
-/// by command. An event for a connection that is gone is counted and changes nothing.
+/// Limits: those of its parts; `peers_max` peers are kept by command. An event for a connection that is gone is counted and changes nothing.
 ///
-/// Invariants: 1. every deadline belongs to a part and is its own; 2. a kept peer waits exactly
-/// while the peer actions do not have it; 3. the connections and dials here are those of the
+/// Invariants: 1. every deadline belongs to a part and is its own; 2. the peer actions
+/// have exactly those peers that the governor takes to be neither cold nor unknown; 3. the connections and dials here are those of the
 /// table, but for what it only remembers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -42,7 +43,7 @@ pub struct Engine {
     manager: Manager,
     peer_actions: PeerActions,
     conns: Slots<Serial, Entry>,
-    peers: Peers,
+    governor: Governor,
     chain: Chain,
     deadlines: Deadlines<Timer>,
     dirty: Vec<Serial>,
@@ -67,7 +68,7 @@ enum Timer {
     Conn(Serial),
     Manager,
     PeerActions,
-    Peers,
+    Governor,
     Chain,
 }
 
@@ -76,7 +77,7 @@ enum Timer {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "five facts that do not depend on each other"
+    reason = "six facts that do not depend on each other"
 )]
 struct Entry {
     remote: SocketAddr,
@@ -89,6 +90,8 @@ struct Entry {
     own_version: bool,
     /// The table has reset it and wants to hear no more of it.
     disowned: bool,
+    /// Its chain has nothing in common with ours that is recent enough.
+    apart: bool,
 }
 
 /// What is to be taken up in this step.
@@ -101,6 +104,8 @@ enum Task {
     Peer(peer_actions::Event),
     /// The peer actions said so.
     Told(peer_actions::Fact),
+    /// For the governor.
+    Governor(governor::Event),
 }
 
 /// Lists that are empty between steps.
@@ -112,6 +117,7 @@ struct Work {
     chain_acts: Vec<chain::Action>,
     manager_acts: Vec<manager::Action>,
     peer_acts: Vec<peer_actions::Action>,
+    governor_acts: Vec<governor::Action>,
 }
 
 /// Passes of one tick over deadlines that children set anew for the same time.
@@ -137,7 +143,7 @@ impl Engine {
             peer_actions: PeerActions::new(config.peer_actions),
             // The table bounds them; one that was reset may still be there for a moment.
             conns: Slots::new((0, 0), config.manager.entries_max.saturating_mul(2)),
-            peers: Peers::new(&config),
+            governor: Governor::new(selection(&config), (0, 0)),
             chain: Chain::new(config.chain.clone()),
             deadlines: Deadlines::new(),
             dirty: Vec::new(),
@@ -199,6 +205,7 @@ impl Engine {
                     Task::Manager(event) => self.manage(cx, event),
                     Task::Peer(event) => self.peer_step(cx, event),
                     Task::Told(fact) => self.told(cx, fact),
+                    Task::Governor(event) => self.govern(cx, event),
                 }
             } else if let Some((serial, order)) = self.work.orders.pop_front() {
                 self.feed(cx, serial, conn::Event::Order(order));
@@ -220,7 +227,7 @@ impl Engine {
         [
             (Timer::Manager, self.manager.next_deadline()),
             (Timer::PeerActions, self.peer_actions.next_deadline()),
-            (Timer::Peers, self.peers.next_deadline()),
+            (Timer::Governor, self.governor.next_deadline()),
             (Timer::Chain, self.chain.next_deadline()),
         ]
     }
@@ -246,7 +253,23 @@ impl Engine {
                     work.orders
                         .push_back((serial, Order::Reset(Fault::Chain(misdeed))));
                 }
-                chain::Action::Notice(notice) => cx.act(Action::Notify(Notice::Chain(notice))),
+                chain::Action::Announced(serial, slot) => {
+                    if let Some(peer) = self.peer_actions.holder(serial) {
+                        let event = governor::Event::Announced { peer, slot };
+                        work.tasks.push_back(Task::Governor(event));
+                    }
+                }
+                chain::Action::Notice(notice) => {
+                    if let Some(event) = measured(&self.peer_actions, &notice) {
+                        work.tasks.push_back(Task::Governor(event));
+                    }
+                    if let chain::Notice::NoIntersection(serial) = notice
+                        && let Some(entry) = self.conns.get_mut(&serial)
+                    {
+                        entry.apart = true;
+                    }
+                    cx.act(Action::Notify(Notice::Chain(notice)));
+                }
             }
         }
     }
@@ -268,7 +291,7 @@ impl Engine {
                     }
                     Timer::Manager => self.task(Task::Manager(manager::Event::Tick)),
                     Timer::PeerActions => self.task(Task::Peer(peer_actions::Event::Tick)),
-                    Timer::Peers => self.try_peers(cx.now),
+                    Timer::Governor => self.task(Task::Governor(governor::Event::Tick)),
                     Timer::Chain => self.chain_step(cx, chain::Event::Tick),
                 }
             }
@@ -291,6 +314,31 @@ impl Engine {
     }
 }
 
+/// What a notice of the chain tells the governor.
+fn measured(peers: &PeerActions, notice: &chain::Notice) -> Option<governor::Event> {
+    match notice {
+        chain::Notice::Fetched { from, point, bytes } => Some(governor::Event::Fetched {
+            peer: peers.holder(*from)?,
+            slot: point.slot()?,
+            bytes: u32::try_from(*bytes).unwrap_or(u32::MAX),
+        }),
+        chain::Notice::TipSampled { from, tip, .. } => Some(governor::Event::Announced {
+            peer: peers.holder(*from)?,
+            slot: tip.point.slot()?,
+        }),
+        _ => None,
+    }
+}
+
+/// The governor's settings, as far as those of the node decide them.
+fn selection(config: &Config) -> governor::Config {
+    let mut selection = config.governor.clone();
+    selection.sharing = config.peer_sharing;
+    selection.back_off.kept_base = config.redial_min;
+    selection.back_off.kept_max = config.redial_max;
+    selection
+}
+
 impl Entry {
     const fn new(remote: SocketAddr, role: Role) -> Self {
         Self {
@@ -302,6 +350,7 @@ impl Entry {
             peer_sharing: false,
             own_version: false,
             disowned: false,
+            apart: false,
         }
     }
 }
@@ -314,6 +363,9 @@ impl Machine for Engine {
         match event {
             Event::Listening { listener, local } => {
                 self.manage(cx, manager::Event::Listening { listener, local });
+                if !local.ip().is_unspecified() {
+                    self.govern(cx, governor::Event::OwnAddress(local));
+                }
             }
             Event::Offered {
                 listener,
@@ -357,6 +409,9 @@ impl Machine for Engine {
             }
             Event::Answered { ticket, answer } => {
                 self.chain_step(cx, chain::Event::Answer(ticket, answer));
+            }
+            Event::Resolved { ticket, answer } => {
+                self.govern(cx, governor::Event::Resolved { ticket, answer });
             }
             Event::Command(command) => self.command(cx, command),
             Event::Turn => self.turn(cx),

@@ -8,10 +8,9 @@ use super::{
     Engine, Entry, Stopping, Task,
 };
 use crate::{
-    base::{Cx, Instant, Machine, Role, Serial},
+    base::{Cx, Machine, Role, Serial},
     conn::{self, Cause, Connection, Fault, Order},
-    manager::{self, Via},
-    peer_actions,
+    governor, manager, peer_actions,
     proto::handshake::Mode,
 };
 
@@ -60,7 +59,12 @@ impl Engine {
             manager::Action::Demoted { conn, .. } => {
                 self.task(Task::Peer(peer_actions::Event::Demoted { conn }));
             }
-            manager::Action::Mature => cx.act(Action::Notify(Notice::Mature)),
+            manager::Action::Mature => {
+                let mature = self.manager.mature();
+                let mature = mature.map(|(peer, agreed)| (peer, agreed.data.peer_sharing));
+                self.task(Task::Governor(governor::Event::Mature(mature.collect())));
+                cx.act(Action::Notify(Notice::Mature));
+            }
             manager::Action::ListenerLost(listener) => {
                 cx.act(Action::Notify(Notice::ListenerLost(listener)));
             }
@@ -170,40 +174,6 @@ impl Engine {
                 peer_actions::Action::Fact(fact) => Task::Told(fact),
             };
             work.tasks.push_back(task);
-        }
-    }
-
-    /// The selection of peers: those kept by command are made hot and kept so.
-    pub(super) fn told(&mut self, cx: &mut Cx<'_, Action>, fact: peer_actions::Fact) {
-        match fact {
-            peer_actions::Fact::Established { peer, .. } => {
-                if self.peers.up(peer) {
-                    self.task(Task::Peer(peer_actions::Event::Activate { peer }));
-                }
-            }
-            peer_actions::Fact::Deactivated { peer } => {
-                if self.peers.get(peer).is_some() {
-                    self.task(Task::Peer(peer_actions::Event::Activate { peer }));
-                }
-            }
-            peer_actions::Fact::NotEstablished { peer, .. }
-            | peer_actions::Fact::Cold { peer, .. } => self.peers.down(cx, peer),
-            peer_actions::Fact::Activated { .. } | peer_actions::Fact::Cooling { .. } => {}
-        }
-        cx.act(Action::Notify(Notice::Peer(fact)));
-    }
-
-    /// Establishes every kept peer whose time has come.
-    pub(super) fn try_peers(&mut self, now: Instant) {
-        if self.stopping != Stopping::No {
-            return;
-        }
-        while let Some(peer) = self.peers.pop_due(now) {
-            self.task(Task::Peer(peer_actions::Event::Establish {
-                peer,
-                mode: self.config.manager.mode,
-                via: Via::Dial,
-            }));
         }
     }
 }

@@ -11,12 +11,13 @@ use core::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-use super::super::{Action, Command, Config, Engine, Event, Explanation, Kept, Node, Notice};
+use super::super::{Action, Command, Config, Engine, Event, Explanation, Node, Notice};
 use crate::{
     base::{
         Hash32, HeaderFault, HeaderView, Instant, ListenerId, Point, Role, Rules, Serial, TxId,
     },
     conn::{Cause, Fault},
+    governor::{Next, Status},
     manager::{Limits, State},
     peer_actions::{Fact, Stage},
     proto::handshake::Mode,
@@ -156,7 +157,7 @@ impl Net {
                 }
             }
             Action::Notify(notice) => self.notices.push((at, notice)),
-            Action::Reading { .. } | Action::Ask { .. } => {}
+            Action::Reading { .. } | Action::Ask { .. } | Action::Resolve { .. } => {}
         }
     }
 
@@ -329,15 +330,12 @@ fn a_failed_dial_is_told_and_tried_again_later_and_later() {
     assert_eq!(net.downs(0), [Fault::Lost(Cause::Refused)]);
     let mut gaps = Vec::new();
     for failures in 1..10 {
-        let kept = net.engine(0).explain(addr(7)).kept;
-        let Some(Kept::Waiting {
-            until,
-            failures: so_far,
-        }) = kept
-        else {
-            panic!("{kept:?}");
+        let selected = net.engine(0).explain(addr(7)).selected.unwrap();
+        let Next::Retry(until) = selected.next else {
+            panic!("{selected:?}");
         };
-        assert_eq!(so_far, failures);
+        assert!(selected.kept && selected.status == Status::ColdWaiting);
+        assert_eq!(u32::from(selected.failures), failures);
         let wait = until.since(net.now);
         gaps.push(wait.as_secs());
         net.pass(wait);
@@ -540,7 +538,8 @@ fn after_a_shutdown_nothing_is_left_and_nothing_dialled() {
     assert!(net.states(0).is_empty());
     assert!(net.engine(0).peer_actions().is_empty());
     assert_eq!(net.engine(0).conns().count(), 0);
-    assert_eq!(net.engine(0).explain_all(), []);
+    let idle = |e: &Explanation| e.peer.is_none() && e.conns.is_empty();
+    assert!(net.engine(0).explain_all().iter().all(idle));
     let stopped = |(at, notice): &&(usize, Notice)| *at == 0 && *notice == Notice::Stopped;
     assert_eq!(net.notices.iter().filter(stopped).count(), 1);
     let dials = net.dials.len();
@@ -575,7 +574,8 @@ fn an_engine_explains_each_peer_and_its_connections_in_words() {
     let lines = explained(&net, 0, 1);
     assert_eq!(
         lines[0],
-        "peer 10.0.0.2:3001, kept: hot on connection 1: hot mini-protocols run; \
+        "peer 10.0.0.2:3001: local root, hot since 0.000 s, kept; stays; \
+         hot on connection 1: hot mini-protocols run; \
          ours: 8, 10, 24577, 2, 3, 4; changes: deactivated -> deactivating, \
          a hot mini-protocol ends -> deactivating, closed -> closing, \
          another mini-protocol ends -> closing, the connection ends -> cooling"
