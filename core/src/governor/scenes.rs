@@ -95,7 +95,7 @@ impl Rig {
             ],
             Action::AskPeers { peer: asked, .. } => {
                 let first = (0..600).find(|n| peer(*n) == asked).unwrap_or(0);
-                let peers = (first..first + 12).map(peer).collect();
+                let peers = (1..=12).map(|n| peer((first * 12 + n) % 600)).collect();
                 vec![Event::Shared { peer: asked, peers }]
             }
             Action::Notice(notice) => {

@@ -574,7 +574,7 @@ fn an_engine_explains_each_peer_and_its_connections_in_words() {
     let lines = explained(&net, 0, 1);
     assert_eq!(
         lines[0],
-        "peer 10.0.0.2:3001: local root, hot since 0.000 s, kept; stays; \
+        "peer 10.0.0.2:3001: local root, hot since 1.000 s, kept; stays; \
          hot on connection 1: hot mini-protocols run; \
          ours: 8, 10, 24577, 2, 3, 4; changes: deactivated -> deactivating, \
          a hot mini-protocol ends -> deactivating, closed -> closing, \
@@ -590,7 +590,7 @@ fn an_engine_explains_each_peer_and_its_connections_in_words() {
     assert!(lines[0].contains("; reset at 121.000 s; "), "{}", lines[0]);
     net.add(0, 7);
     let lines = explained(&net, 0, 7);
-    assert!(lines[0].starts_with("peer 10.0.0.8:3001, kept: cold; tried again at "));
+    assert!(lines[0].starts_with("peer 10.0.0.8:3001: local root, cold, waiting since "));
     net.add(2, 0);
     let all = net.engine(0).explain_all();
     let remotes: Vec<_> = all.iter().map(|explained| explained.remote).collect();
