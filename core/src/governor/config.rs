@@ -310,7 +310,7 @@ pub struct Policy {
     /// Slots on the board of who was first. Default 180, about an hour of mainnet.
     /// src: ouroboros-network, `PeerMetricsConfiguration`
     pub window: usize,
-    /// Whether newcomers are given the average for what they could not earn. Default yes.
+    /// Whether newcomers are given what others earn for what they could not earn. Default yes.
     pub newcomers: Newcomers,
     /// Established peers of one /16 (IPv4) or /32 (IPv6) at most, local roots aside; unroutable
     /// addresses are not counted. Default 4: with 30 established peers no network holds more than
@@ -350,7 +350,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             window: 180,
-            newcomers: Newcomers::Average,
+            newcomers: Newcomers::Middle,
             prefix_max: 4,
             operator_max: 2,
             close_percent: 50,
