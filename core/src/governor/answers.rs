@@ -163,7 +163,7 @@ mod tests {
     use crate::base::Seeded;
 
     fn peer(n: u16) -> SocketAddr {
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             SocketAddr::from(([0x2a00, 0, 0, 0, 0, 0, 0, n], 3001))
         } else {
             SocketAddr::from(([8, 8, 8, 8], n))

@@ -82,18 +82,20 @@ fn prefix(addr: &SocketAddr) -> Option<Prefix> {
     if !is_routable(addr) {
         return None;
     }
-    let v4 = match addr.ip() {
-        IpAddr::V4(ip) => ip,
-        IpAddr::V6(ip) => match behind(ip) {
-            Some(ip) => ip,
-            None => {
-                let [a, b, c, d, ..] = ip.octets();
-                return Some(Prefix::V6([a, b, c, d]));
-            }
-        },
+    let ip = match addr.ip() {
+        IpAddr::V6(ip) => behind(ip).map_or(IpAddr::V6(ip), IpAddr::V4),
+        v4 @ IpAddr::V4(_) => v4,
     };
-    let [a, b, ..] = v4.octets();
-    Some(Prefix::V4([a, b]))
+    Some(match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            Prefix::V4([a, b])
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.octets();
+            Prefix::V6([a, b, c, d])
+        }
+    })
 }
 
 fn has_room<K: Ord>(counts: &BTreeMap<K, u32>, key: &K, max: u32) -> bool {

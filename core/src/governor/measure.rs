@@ -329,12 +329,10 @@ impl Measure {
         violated(same, name, 1, "sums and counts are those of the peers")?;
         let few = self.peers.len() <= self.peers_max && self.slots.len() <= SLOTS_MAX;
         violated(few, name, 2, "never more peers and slots than the maximum")?;
-        let sane = |hops: &u8| (1..=HOPS_MAX).contains(hops);
-        let sane = self
-            .peers
-            .values()
-            .all(|record| record.hops.iter().all(sane));
-        violated(sane, name, 3, "hops are within their range")
+        let in_range = |hops: &u8| (1..=HOPS_MAX).contains(hops);
+        let mut records = self.peers.values();
+        let all = records.all(|record| record.hops.iter().all(in_range));
+        violated(all, name, 3, "hops are within their range")
     }
 }
 

@@ -175,18 +175,14 @@ mod tests {
             let (mut now, mut dials, mut heard) = (0, Vec::new(), None);
             for (step, event) in events {
                 now += step;
-                match event {
-                    Some(ok) => {
-                        outage.dial(secs(now), ok);
-                        dials.push(ok);
-                        if ok || heard.is_none() {
-                            heard = Some(now);
-                        }
-                    }
-                    None => {
-                        outage.heard(secs(now));
-                        heard = Some(now);
-                    }
+                if let Some(ok) = event {
+                    outage.dial(secs(now), ok);
+                    dials.push(ok);
+                } else {
+                    outage.heard(secs(now));
+                }
+                if event != Some(false) || heard.is_none() {
+                    heard = Some(now);
                 }
                 outage.check_invariants().unwrap();
                 let last: Vec<bool> = dials.iter().rev().take(window.into()).copied().collect();

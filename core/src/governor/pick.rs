@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn among_many_weights_are_proportions() {
-        let weight = |at: usize| if at % 2 == 0 { 3 } else { 1 };
+        let weight = |at: usize| if at.is_multiple_of(2) { 3 } else { 1 };
         let counts = counts(
             &Pick {
                 of: 2_000,

@@ -72,7 +72,7 @@ pub(super) fn behind(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 /// IPv4 blocks that are not global.
 const V4: [(Ipv4Addr, u32); 15] = [
     // This network.
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     // Private use.
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     // Shared by customers of a carrier.
