@@ -9,14 +9,15 @@
 //! Rules that every driver keeps:
 //! 1. What was read is fed and followed by [`Event::Turn`]; then the [`Todo`] is carried out.
 //! 2. The node's lock is never held while the application is called or a socket is touched.
-//! 3. After [`Action::Close`] no event of that connection is fed: [`Hub::feed`] refuses it.
+//! 3. Before anything is fed, [`Hub::connect`] is called.
+//! 4. After [`Action::Close`] no event of that connection is fed: [`Hub::feed`] refuses it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -24,10 +25,13 @@ use std::{
 use samanea_core::{
     base::{Instant, ListenerId, Machine, Serial, Ticket},
     chain::Question,
+    governor,
     node::{Action, Event, Node, Notice, Tap},
 };
 
-use crate::{Application, Clock, Ending, Line, Options, app::ignorant};
+use crate::{
+    Application, Clock, Ending, Line, Options, Reply, Resolver, app::ignorant, names::System,
+};
 
 /// A node, its connections, and whoever looks on.
 pub struct Hub<M, S> {
@@ -35,6 +39,8 @@ pub struct Hub<M, S> {
     bulletin: Bulletin,
     app: Arc<dyn Application>,
     clock: Clock,
+    resolver: Arc<dyn Resolver>,
+    mailbox: Arc<Mailbox>,
 }
 
 /// What the lock protects.
@@ -62,6 +68,8 @@ pub struct Todo<S> {
     pub accepts: Vec<ListenerId>,
     /// Questions to the application.
     pub asks: Vec<(Ticket, Question)>,
+    /// Names to look up.
+    pub lookups: Vec<(Ticket, governor::Question)>,
     /// Whether whoever waits for the deadline must look again.
     pub earlier: bool,
     /// Whether the node has said that it has stopped.
@@ -77,6 +85,7 @@ impl<S> Default for Todo<S> {
             dials: Vec::new(),
             accepts: Vec::new(),
             asks: Vec::new(),
+            lookups: Vec::new(),
             earlier: false,
             stopped: false,
             noticed: false,
@@ -117,7 +126,20 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
             }),
             bulletin: Bulletin::new(options.notices_max),
             app,
+            resolver: options
+                .resolver
+                .take()
+                .unwrap_or_else(|| Arc::new(System::new())),
+            mailbox: Arc::default(),
         }
+    }
+
+    /// Says how answers of the resolver are fed: as one event, followed by a turn and by what
+    /// comes of them. Only the first call counts. Answers come from any thread, one at a time;
+    /// `tell` must not keep the driver alive.
+    pub fn connect(&self, tell: impl Fn(Event) + Send + Sync + 'static) {
+        // The first stands.
+        let _ = self.mailbox.tell.set(Box::new(tell));
     }
 
     /// The clock of all events.
@@ -225,8 +247,12 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
     }
 
     /// Calls the application with the notices and questions that wait, and feeds the answers
-    /// that it has at once. True when something was fed, so that there is more to do.
+    /// that it has at once; hands names over to the resolver. True when something was fed, so
+    /// that there is more to do.
     pub fn consult(&self, todo: &mut Todo<S>) -> bool {
+        for (ticket, question) in todo.lookups.drain(..) {
+            self.resolve(ticket, question);
+        }
         if std::mem::take(&mut todo.noticed) {
             self.bulletin.deliver(&*self.app);
         }
@@ -247,6 +273,15 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
         }
         answers.push(Event::Turn);
         self.feed(None, answers, todo)
+    }
+
+    fn resolve(&self, ticket: Ticket, question: governor::Question) {
+        let mailbox = Arc::clone(&self.mailbox);
+        let reply = Reply::new(move |answer| {
+            mailbox.post(Event::Resolved { ticket, answer });
+        });
+        // A reply that is lost in a panic answers by itself.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.resolver.resolve(question, reply)));
     }
 
     /// From now on nothing is fed; every connection is to be reset. Gives those to wake, the
@@ -337,8 +372,7 @@ impl<M: Machine<Event = Event, Action = Action>, S: Default> Hub<M, S> {
                     }
                 }
                 Action::Ask { ticket, question } => todo.asks.push((ticket, question)),
-                // Without a resolver; the core gives up waiting for the answer.
-                Action::Resolve { .. } => {}
+                Action::Resolve { ticket, question } => todo.lookups.push((ticket, question)),
                 Action::Notify(notice) => {
                     todo.noticed = true;
                     todo.stopped |= notice == Notice::Stopped;
@@ -441,5 +475,44 @@ impl Bulletin {
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers of the resolver on their way to the node, fed one at a time by whoever comes first, so
+/// that a resolver that answers at once is not called from within its own answer for ever.
+#[derive(Default)]
+struct Mailbox {
+    answers: Mutex<VecDeque<Event>>,
+    is_delivering: AtomicBool,
+    tell: OnceLock<Box<dyn Fn(Event) + Send + Sync>>,
+}
+
+impl Mailbox {
+    fn post(&self, answer: Event) {
+        self.answers().push_back(answer);
+        let Some(tell) = self.tell.get() else {
+            return; // Nothing was fed, so nothing was asked.
+        };
+        loop {
+            if self.is_delivering.swap(true, Ordering::SeqCst) {
+                return; // Another one is at it and will see ours.
+            }
+            while let Some(answer) = self.next() {
+                // The flag must be taken back whatever happens.
+                let _ = catch_unwind(AssertUnwindSafe(|| tell(answer)));
+            }
+            self.is_delivering.store(false, Ordering::SeqCst);
+            if self.answers().is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Event> {
+        self.answers().pop_front()
+    }
+
+    fn answers(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

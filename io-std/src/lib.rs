@@ -55,6 +55,7 @@ pub mod tape;
 
 mod app;
 mod line;
+mod names;
 mod options;
 #[cfg(any(not(unix), feature = "_conformance"))]
 #[cfg_attr(unix, doc(hidden))]
@@ -66,6 +67,7 @@ mod threads;
 pub use app::{Application, NoApplication};
 pub use clock::Clock;
 pub use line::{Ending, Line, Outgoing, Wish};
+pub use names::{OnThreads, Reply, Resolver, System};
 pub use options::{Limits, Options};
 #[cfg(not(unix))]
 pub use single::{Handle, start};

@@ -1,8 +1,10 @@
 //! Settings of a driver.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use samanea_core::node::Tap;
+
+use crate::Resolver;
 
 /// Settings of a driver. Made by [`Options::default`], then changed field by field.
 #[non_exhaustive]
@@ -34,6 +36,9 @@ pub struct Options {
     pub stack_bytes: usize,
     /// Notices that wait for the application, at most; more drop the oldest. Default 65,536.
     pub notices_max: usize,
+    /// Looks names up. Default `None`: what the driver brings along, for the drivers of
+    /// `samanea-std` the [system's](crate::System).
+    pub resolver: Option<Arc<dyn Resolver>>,
     /// Sees every event and every action, in one total order. Default none.
     pub tap: Option<Box<dyn Tap>>,
 }
@@ -50,6 +55,7 @@ impl Default for Options {
             shutdown_timeout: Duration::from_secs(5),
             stack_bytes: 512 << 10,
             notices_max: 65_536,
+            resolver: None,
             tap: None,
         }
     }
@@ -98,6 +104,7 @@ impl fmt::Debug for Options {
             .field("shutdown_timeout", &self.shutdown_timeout)
             .field("stack_bytes", &self.stack_bytes)
             .field("notices_max", &self.notices_max)
+            .field("resolver", &self.resolver.is_some())
             .field("tap", &self.tap.is_some())
             .finish()
     }

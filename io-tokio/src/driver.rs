@@ -43,6 +43,11 @@ where
         .iter()
         .map(TcpListener::local_addr)
         .collect::<io::Result<Vec<_>>>()?;
+    let runtime = runtime::Handle::current();
+    #[cfg(feature = "dns")]
+    options
+        .resolver
+        .get_or_insert_with(|| Arc::new(crate::Dns::system(runtime.clone())));
     let driver = Arc::new(Driver {
         hub: Hub::new(node, app, &mut options),
         limits: options.limits(),
@@ -51,7 +56,13 @@ where
         deadline: Notify::new(),
         stopped: watch::Sender::new(false),
         tally: Arc::default(),
-        runtime: runtime::Handle::current(),
+        runtime,
+    });
+    let weak = Arc::downgrade(&driver);
+    driver.hub.connect(move |event| {
+        if let Some(driver) = weak.upgrade() {
+            driver.tell(event);
+        }
     });
     driver.spawn(keep_time(Arc::clone(&driver)));
     let mut todo = Todo::default();

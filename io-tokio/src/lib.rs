@@ -34,10 +34,17 @@
 //!
 //! What the application keeps and judges it says through [`Application`], which is called on the
 //! runtime's worker threads: what takes long is answered later, through the [`Handle`].
+//!
+//! Names are looked up by [`Options::resolver`]; without one, by hickory with the servers of the
+//! system (feature `dns`, on by default).
 
 mod conversation;
+#[cfg(feature = "dns")]
+mod dns;
 mod driver;
 mod tally;
 
+#[cfg(feature = "dns")]
+pub use dns::Dns;
 pub use driver::{Handle, start};
-pub use samanea_std::{Application, NoApplication, Options};
+pub use samanea_std::{Application, NoApplication, Options, Reply, Resolver};

@@ -50,6 +50,7 @@ cases! {
     questions_are_answered_at_once_or_later: "questions are answered at once or later";
     notices_arrive_in_order: "notices arrive in order";
     the_tap_sees_events_and_actions_in_one_order: "the tap sees events and actions in one order";
+    each_name_that_is_asked_for_is_answered_once: "each name that is asked for is answered once";
     shutdown_leaves_nothing_behind: "shutdown leaves nothing behind";
     shutdown_ends_a_node_that_does_not_stop_by_itself: "shutdown ends a node that does not stop by itself";
 }

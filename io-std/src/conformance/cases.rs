@@ -13,14 +13,15 @@ use std::{
 
 use bytes::Bytes;
 use samanea_core::{
-    base::{Instant, ListenerId, NoRules, Rules, Ticket},
+    base::{Instant, ListenerId, NoRules, Rules, Ticket, TxId},
     chain::{Answer, Question},
     conn::Cause,
+    governor::{self, NotFound},
     node::{Action, Command, Event, Node, Notice, Tap},
 };
 
 use super::{Driver, PATIENCE, Plan, Running, Script, Seen, pattern};
-use crate::{Application, NoApplication, Options, socket};
+use crate::{Application, NoApplication, Options, Reply, Resolver, socket};
 
 /// All cases: a name that is a sentence, and the case.
 pub const CASES: &[(&str, Case)] = &[
@@ -65,6 +66,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("questions are answered at once or later", questions),
     ("notices arrive in order", notices),
     ("the tap sees events and actions in one order", tapped),
+    ("each name that is asked for is answered once", names),
     ("shutdown leaves nothing behind", shutdown),
     (
         "shutdown ends a node that does not stop by itself",
@@ -851,6 +853,56 @@ fn tapped(driver: &dyn Driver) {
     assert!(events.load(Ordering::SeqCst) >= 6);
     assert_eq!(server.read(|script| script.received), 10);
     server.end();
+}
+
+/// Answers at once, but for the last few.
+struct Moody {
+    kept: Mutex<Sender<Reply>>,
+}
+
+const NAMES: u64 = 3_000;
+
+impl Resolver for Moody {
+    fn resolve(&self, question: governor::Question, reply: Reply) {
+        let governor::Question::Services { name } = &question else {
+            return;
+        };
+        match name.strip_prefix('n').and_then(|n| n.parse().ok()) {
+            Some(1..=NAMES) => reply.answer(Err(NotFound::NoRecord { ttl: None })),
+            Some(n) if n == NAMES + 1 => {
+                std::thread::spawn(move || reply.answer(Err(NotFound::NoResolver)));
+            }
+            Some(n) if n == NAMES + 2 => panic!("this panic is part of the case"),
+            Some(_) | None => self.kept.lock().unwrap().send(reply).unwrap(),
+        }
+    }
+}
+
+fn names(driver: &dyn Driver) {
+    let (kept, late) = channel();
+    let kept = Mutex::new(kept);
+    let options = Options {
+        resolver: Some(Arc::new(Moody { kept })),
+        ..listening()
+    };
+    let app = Arc::new(NoApplication);
+    let shared = Arc::clone(&app) as Arc<dyn Application>;
+    let node = Stage::with(driver, Plan::default(), shared, options);
+    node.node.command(Command::Submit {
+        id: TxId(Default::default()),
+        bytes: u32::try_from(NAMES).unwrap() + 3,
+    });
+    let mut expect = |ticket, failure| {
+        assert_eq!(node.next(), Seen::Resolved(Ticket(ticket), Err(failure)));
+    };
+    (1..=NAMES).for_each(|ticket| expect(ticket, NotFound::NoRecord { ttl: None }));
+    expect(NAMES + 1, NotFound::NoResolver);
+    expect(NAMES + 2, NotFound::NoAnswer);
+    // One that is on its way holds nothing of a node that stops.
+    let reply = late.recv_timeout(PATIENCE).unwrap();
+    node.end();
+    assert_eq!(Arc::strong_count(&app), 1, "nobody holds the application");
+    reply.answer(Err(NotFound::NoAnswer));
 }
 
 fn shutdown(driver: &dyn Driver) {

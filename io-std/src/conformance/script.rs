@@ -12,6 +12,7 @@ use samanea_core::{
     base::{Cx, Instant, ListenerId, Machine, Serial, Supply, Ticket, Violated, violated},
     chain::{Answer, Question},
     conn::Cause,
+    governor,
     node::{Action, Command, Event, Notice},
 };
 
@@ -83,6 +84,7 @@ pub enum Seen {
     /// The window is empty again and all is sent.
     Sent,
     Answered(Ticket, Answer),
+    Resolved(Ticket, Result<governor::Answer, governor::NotFound>),
     Ticked {
         now: Instant,
         due: Option<Instant>,
@@ -114,6 +116,7 @@ pub struct Script {
     tickets: Supply<Ticket>,
     talks: BTreeMap<Serial, Talk>,
     due: Option<Instant>,
+    names_left: u32,
     listener: ListenerId,
     pool: Bytes,
     /// Connections offered.
@@ -148,6 +151,7 @@ impl Script {
             tickets: Supply::default(),
             talks: BTreeMap::new(),
             due: plan.wakes.map(|wakes| Instant::ZERO.after(wakes)),
+            names_left: 0,
             listener: ListenerId(0),
             // So long that every piece is one slice.
             pool: (0..3 * PERIOD).map(pattern).collect(),
@@ -322,8 +326,12 @@ impl Script {
                 }
                 cx.act(Action::Notify(Notice::Stopped));
             }
-            Command::Submit { .. }
-            | Command::Limit(_)
+            // Look so many names up, one after the other.
+            Command::Submit { bytes, .. } => {
+                self.names_left = bytes;
+                self.resolve_next(cx);
+            }
+            Command::Limit(_)
             | Command::Targets { .. }
             | Command::Topology(_)
             | Command::Snapshot(_)
@@ -333,6 +341,17 @@ impl Script {
             | Command::FetchMode(_)
             | Command::OwnAddress(_) => {}
         }
+    }
+
+    fn resolve_next(&mut self, cx: &mut Cx<'_, Action>) {
+        let Some(left) = self.names_left.checked_sub(1) else {
+            return;
+        };
+        self.names_left = left;
+        let ticket = self.tickets.take();
+        let name = format!("n{ticket}").into();
+        let question = governor::Question::Services { name };
+        cx.act(Action::Resolve { ticket, question });
     }
 
     fn on_offered(&mut self, cx: &mut Cx<'_, Action>, listener: ListenerId, remote: SocketAddr) {
@@ -390,7 +409,6 @@ impl Machine for Script {
                 self.see(Seen::Closed(cause));
             }
             Event::Answered { ticket, answer } => self.see(Seen::Answered(ticket, answer)),
-            Event::Resolved { .. } => {}
             Event::Command(command) => self.on_command(cx, &command),
             Event::Turn => self.on_turn(cx),
             Event::Tick => {
@@ -399,6 +417,10 @@ impl Machine for Script {
                     self.due = None;
                 }
                 self.see(Seen::Ticked { now, due });
+            }
+            Event::Resolved { ticket, answer } => {
+                self.see(Seen::Resolved(ticket, answer));
+                self.resolve_next(cx);
             }
         }
     }

@@ -67,6 +67,12 @@ where
         is_stopped: AtomicBool::new(false),
         tally: Arc::default(),
     });
+    let weak = Arc::downgrade(&driver);
+    driver.hub.connect(move |event| {
+        if let Some(driver) = weak.upgrade() {
+            driver.tell(event);
+        }
+    });
     let mut shift = Shift::default();
     for (listener, local) in (0..).map(ListenerId).zip(&driver.listening) {
         let local = *local;
