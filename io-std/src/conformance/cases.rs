@@ -892,7 +892,7 @@ fn names(driver: &dyn Driver) {
         id: TxId(Default::default()),
         bytes: u32::try_from(NAMES).unwrap() + 3,
     });
-    let mut expect = |ticket, failure| {
+    let expect = |ticket, failure| {
         assert_eq!(node.next(), Seen::Resolved(Ticket(ticket), Err(failure)));
     };
     (1..=NAMES).for_each(|ticket| expect(ticket, NotFound::NoRecord { ttl: None }));
