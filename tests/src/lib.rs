@@ -8,6 +8,7 @@ pub mod corpus;
 pub mod engines;
 pub mod explore;
 pub mod fuzz_bodies;
+pub mod governor;
 pub mod hostile;
 pub mod oracle;
 pub mod play;

@@ -1,0 +1,412 @@
+//! Laws over time: nobody with whom something could be done is left alone for long.
+//!
+//! For each law the set of peers that the governor could act on is found anew at the end of each
+//! instant. Whoever stays in it without a break for longer than the law allows was overlooked.
+
+use core::{net::SocketAddr, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
+
+use samanea_core::{
+    base::Instant,
+    governor::{
+        Action, Config, Event, Explanation, Next, Notice, Question, Relay, Source, Status, Trace,
+        UseLedger,
+    },
+};
+
+use super::{
+    laws::{Breach, Law},
+    picture::Picture,
+    run::Report,
+    safety::{is_sensitive, is_trusted},
+    scenario::{Extras, Scenario, address},
+    settled::Settled,
+    world::World,
+};
+
+/// Since when each law has had whom before it.
+pub(super) struct Overlooked {
+    config: Config,
+    extras: Extras,
+    waiting: BTreeMap<(Law, SocketAddr), Instant>,
+    /// Requests for roots of both kinds.
+    roots: [Asked; 2],
+    names: BTreeMap<Box<str>, Instant>,
+}
+
+/// A kind of request that is made again and again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    open: bool,
+    due: Instant,
+}
+
+/// How long somebody may wait for each law.
+const fn bound(law: Law) -> Duration {
+    Duration::from_secs(match law {
+        Law::Asks => 30,
+        Law::ActiveBelow | Law::Roots | Law::BigRoots | Law::StaysTrusted => 10,
+        Law::BigActiveBelow | Law::GroupHot => 11,
+        Law::OnlyTrusted => 10,
+        Law::TrustedKnown => 600,
+        Law::Names => 1_000,
+        Law::NotOnlyBootstrap => 400,
+        _ => 1,
+    })
+}
+
+impl Overlooked {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        Self {
+            config: super::run::config(scenario),
+            extras: scenario.extras,
+            waiting: BTreeMap::new(),
+            roots: [Asked::default(); 2],
+            names: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn stepped(&mut self, now: Instant, event: &Event, actions: &[Action]) {
+        for action in actions {
+            match action {
+                Action::AskPeers { .. } => self.forget(Law::Asks),
+                Action::Resolve { question, .. } => {
+                    if let Question::Addresses { name, .. } = question {
+                        self.names.insert(name.clone(), now);
+                    }
+                }
+                Action::Notice(Notice::Trace(trace)) => match trace {
+                    Trace::RootsRequest { big, .. } => self.roots[usize::from(*big)].open = true,
+                    Trace::RootsResult { big, retry, .. } | Trace::RootsFailure { big, retry } => {
+                        let due = now.after(*retry);
+                        self.roots[usize::from(*big)] = Asked { open: false, due };
+                    }
+                    Trace::Inbound { .. } => self.forget(Law::Asks),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        if matches!(event, Event::Judgement(_) | Event::Topology(_)) {
+            for asked in &mut self.roots {
+                asked.due = asked.due.max(now);
+            }
+        }
+    }
+
+    fn forget(&mut self, law: Law) {
+        self.waiting.retain(|(of, _), _| *of != law);
+    }
+
+    /// Nothing happens until then: whose time is over by then was overlooked.
+    pub(super) fn until(
+        &mut self,
+        until: Instant,
+        picture: &Picture,
+        broken: &mut BTreeMap<Law, Breach>,
+    ) {
+        for ((law, peer), since) in &self.waiting {
+            if until.since(*since) > bound(*law) {
+                let explained = picture.peers.get(peer);
+                let what = format!("{peer} is left alone since {since}: {explained:?}");
+                let (law, at) = (*law, until);
+                broken
+                    .entry(law)
+                    .or_insert_with(|| Breach { law, at, what });
+            }
+        }
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        report: &mut Report<'_>,
+        world: &World<'_>,
+        picture: &Picture,
+        settled: &Settled,
+    ) {
+        let mut now = BTreeSet::new();
+        self.known(world, picture, &mut now);
+        self.asks(world, picture, &mut now);
+        self.roots(world, picture, report.now, &mut now);
+        self.established(world, picture, report.now, &mut now);
+        active(world, picture, report.now, &mut now);
+        groups(world, picture, settled, report.now, &mut now);
+        kept(world, picture, report.now, &mut now);
+        trusted(world, picture, settled, &mut now);
+        self.waiting.retain(|key, _| now.contains(key));
+        for (law, peer) in now {
+            let key = (law, peer);
+            self.waiting.entry(key).or_insert_with(|| {
+                report.seen.case(law, 1);
+                report.now
+            });
+        }
+    }
+
+    /// Above the target of known peers.
+    fn known(&self, world: &World<'_>, picture: &Picture, into: &mut Overlookable) {
+        let (targets, counters) = (picture.targets, picture.counters);
+        let is_idle = |peer: &Explanation| matches!(peer.status, COLD | COLD_WAITING);
+        let ordinary = counters.ordinary;
+        if ordinary.known > targets.known && ordinary.known > ordinary.established {
+            let roots_too = counters.roots > targets.root;
+            let those = picture.those(|peer| {
+                is_idle(peer)
+                    && !matches!(peer.source, Source::Big | Source::Local)
+                    && (roots_too || peer.source == Source::NonRoot)
+            });
+            add(Law::KnownAbove, those, into);
+        }
+        if counters.big.known > targets.known_big {
+            let those = picture.those(|peer| is_idle(peer) && peer.source == Source::Big);
+            add(Law::BigKnownAbove, those, into);
+        }
+        let _ = world;
+    }
+
+    /// Below it, and somebody could be asked.
+    fn asks(&self, world: &World<'_>, picture: &Picture, into: &mut Overlookable) {
+        let below = picture.counters.ordinary.known < picture.targets.known;
+        if !below || !self.config.sharing || is_sensitive(&self.config, world) {
+            return;
+        }
+        let now = world.now;
+        let share = &self.config.share;
+        let mut able = picture.those(|peer| {
+            let up = matches!(
+                peer.status,
+                Status::Warm
+                    | Status::WarmWaiting
+                    | Status::Activating
+                    | Status::Hot
+                    | Status::Deactivating
+            );
+            let Some(line) = world.line(&peer.peer) else {
+                return false;
+            };
+            let first = now.since(line.since) >= share.first;
+            let again = line.asked.is_none_or(|at| now.since(at) >= share.retry);
+            up && peer.sharing == Some(true) && first && again
+        });
+        if able.next().is_some() {
+            into.insert((Law::Asks, address(0)));
+        }
+    }
+
+    /// Roots are wanted, and a request is due.
+    fn roots(&self, world: &World<'_>, picture: &Picture, now: Instant, into: &mut Overlookable) {
+        let sensitive = is_sensitive(&self.config, world);
+        let [all, big] = self.roots;
+        let wanted = picture.counters.roots < picture.targets.root;
+        if wanted && !all.open && all.due <= now {
+            into.insert((Law::Roots, address(0)));
+        }
+        let wanted = picture.counters.big.known < picture.targets.known_big;
+        if wanted && !sensitive && !big.open && big.due <= now {
+            into.insert((Law::BigRoots, address(0)));
+        }
+        for group in &world.said.topology.local {
+            for relay in &group.access_points {
+                if let Relay::Host { name, .. } = relay {
+                    let asked = self.names.get(name).copied().unwrap_or(Instant::ZERO);
+                    let since = asked.max(world.said.topology_at);
+                    if now.since(since) > bound(Law::Names) {
+                        into.insert((Law::Names, address(0)));
+                    }
+                }
+            }
+        }
+        let only = picture.count(|_| true) > 0
+            && picture
+                .those(|_| true)
+                .all(|p| p.source == Source::Bootstrap);
+        let ledger = world.said.topology.use_ledger == UseLedger::Always;
+        if !sensitive && only && ledger && picture.counters.roots < picture.targets.root {
+            let others = world.big.iter().any(|peer| {
+                let line = world.line(peer);
+                !world.bootstrap.contains(peer) && line.is_some_and(|line| line.offences == 0)
+            });
+            if others {
+                into.insert((Law::NotOnlyBootstrap, address(0)));
+            }
+        }
+    }
+
+    fn established(
+        &self,
+        world: &World<'_>,
+        picture: &Picture,
+        now: Instant,
+        into: &mut Overlookable,
+    ) {
+        let (targets, counters) = (picture.targets, picture.counters);
+        let sensitive = is_sensitive(&self.config, world);
+        let due = |peer: &Explanation| {
+            let excused = world.line(&peer.peer).is_none_or(|line| line.excused > now);
+            let capped = self.extras == Extras::On && peer.next == Next::Diversity;
+            matches!(peer.status, COLD | COLD_WAITING) && !excused && !capped
+        };
+        let ordinary = counters.ordinary;
+        if ordinary.established + ordinary.cold_promotions < targets.established {
+            let those = picture.those(|peer| is_other(peer) && due(peer));
+            add(Law::EstablishedBelow, those, into);
+        }
+        let big = counters.big;
+        if big.established + big.cold_promotions < targets.established_big && !sensitive {
+            let those = picture.those(|peer| peer.source == Source::Big && due(peer));
+            add(Law::BigEstablishedBelow, those, into);
+        }
+        let warm = |peer: &Explanation| matches!(peer.status, Status::Warm | Status::WarmWaiting);
+        let leaving = |count: samanea_core::governor::Count| {
+            count.warm_demotions + count.warm_promotions + count.cooling
+        };
+        let local_warm = counters.local.warm();
+        let over = (ordinary.established.saturating_sub(targets.established)).min(
+            ordinary
+                .established
+                .saturating_sub(local_warm + ordinary.active),
+        );
+        if over > leaving(ordinary) {
+            let those = picture.those(|peer| is_other(peer) && warm(peer));
+            add(Law::EstablishedAbove, those, into);
+        }
+        let over = (big.established.saturating_sub(targets.established_big)).min(big.warm());
+        if over > leaving(big) {
+            let those = picture.those(|peer| peer.source == Source::Big && warm(peer));
+            add(Law::BigEstablishedAbove, those, into);
+        }
+    }
+}
+
+type Overlookable = BTreeSet<(Law, SocketAddr)>;
+
+const COLD: Status = Status::Cold;
+const COLD_WAITING: Status = Status::ColdWaiting;
+
+fn add<'a>(law: Law, those: impl Iterator<Item = &'a Explanation>, into: &mut Overlookable) {
+    into.extend(those.map(|peer| (law, peer.peer)));
+}
+
+/// Neither a local root nor a big ledger peer.
+fn is_other(peer: &Explanation) -> bool {
+    !matches!(peer.source, Source::Local | Source::Big)
+}
+
+/// Whether a warm peer may be made hot.
+fn is_ready(world: &World<'_>, peer: &Explanation, now: Instant) -> bool {
+    let unready = world.line(&peer.peer).is_none_or(|line| line.unready > now);
+    matches!(peer.status, Status::Warm | Status::WarmWaiting) && !unready
+}
+
+fn active(world: &World<'_>, picture: &Picture, now: Instant, into: &mut Overlookable) {
+    let (targets, counters) = (picture.targets, picture.counters);
+    let ordinary = counters.ordinary;
+    let ready = |peer: &Explanation| is_ready(world, peer, now);
+    let is_hot = |peer: &Explanation| peer.status == Status::Hot;
+    if ordinary.active + ordinary.warm_promotions < targets.active {
+        let those = picture.those(|peer| is_other(peer) && ready(peer));
+        add(Law::ActiveBelow, those, into);
+    }
+    let staying = ordinary.active.saturating_sub(ordinary.active_demotions);
+    if staying > targets.active {
+        let those = picture.those(|peer| is_other(peer) && is_hot(peer));
+        add(Law::ActiveAbove, those, into);
+    }
+    let big = counters.big;
+    if big.active + big.warm_promotions < targets.active_big && !picture_is_zero(picture) {
+        let those = picture.those(|peer| peer.source == Source::Big && ready(peer));
+        add(Law::BigActiveBelow, those, into);
+    }
+    if big.active.saturating_sub(big.active_demotions) > targets.active_big {
+        let those = picture.those(|peer| peer.source == Source::Big && is_hot(peer));
+        add(Law::BigActiveAbove, those, into);
+    }
+}
+
+fn picture_is_zero(picture: &Picture) -> bool {
+    picture.targets.is_zero()
+}
+
+fn groups(
+    world: &World<'_>,
+    picture: &Picture,
+    settled: &Settled,
+    now: Instant,
+    into: &mut Overlookable,
+) {
+    let Some(expected) = settled.expected(world, picture) else {
+        return;
+    };
+    let is_local = |addr: &SocketAddr| {
+        let peer = picture.peers.get(addr);
+        peer.is_some_and(|peer| peer.source == Source::Local && !peer.kept)
+    };
+    let count = |is: &dyn Fn(&Explanation) -> bool| picture.count(is);
+    for group in expected.groups() {
+        if !group.members.keys().all(is_local) {
+            continue;
+        }
+        let member = |peer: &Explanation| group.members.contains_key(&peer.peer);
+        let warm = count(&|peer| {
+            member(peer) && (peer.status.is_established() || peer.status == Status::Connecting)
+        });
+        let cold = picture.those(|peer| {
+            let excused = world.line(&peer.peer).is_none_or(|line| line.excused > now);
+            member(peer) && matches!(peer.status, COLD | COLD_WAITING) && !excused
+        });
+        if warm < group.warm {
+            add(Law::GroupWarm, cold, into);
+        }
+        let active = count(&|peer| member(peer) && peer.status.is_active());
+        let coming = count(&|peer| member(peer) && peer.status == Status::Activating);
+        let going = count(&|peer| member(peer) && peer.status == Status::Deactivating);
+        if active + coming < group.hot {
+            let those = picture.those(|peer| member(peer) && is_ready(world, peer, now));
+            add(Law::GroupHot, those, into);
+        }
+        if active.saturating_sub(going) > group.hot {
+            let those = picture.those(|peer| member(peer) && peer.status == Status::Hot);
+            add(Law::GroupCool, those, into);
+        }
+    }
+}
+
+fn kept(world: &World<'_>, picture: &Picture, now: Instant, into: &mut Overlookable) {
+    let those = picture.those(|peer| {
+        let line = world.line(&peer.peer);
+        let cold = matches!(peer.status, COLD | COLD_WAITING)
+            && line.is_some_and(|line| line.excused <= now);
+        peer.kept && (cold || is_ready(world, peer, now))
+    });
+    add(Law::Kept, those, into);
+}
+
+/// While only trusted peers may be used.
+fn trusted(world: &World<'_>, picture: &Picture, settled: &Settled, into: &mut Overlookable) {
+    if settled.sensitive.is_none() {
+        return;
+    }
+    let untrusted = |peer: &Explanation| !is_trusted(world, peer);
+    let is_idle = |peer: &Explanation| {
+        matches!(
+            peer.status,
+            COLD | COLD_WAITING | Status::Warm | Status::WarmWaiting | Status::Hot
+        )
+    };
+    let those = picture.those(|peer| untrusted(peer) && is_idle(peer));
+    add(Law::OnlyTrusted, those, into);
+    if settled.clean.is_none() {
+        return;
+    }
+    let those = picture.those(untrusted);
+    add(Law::StaysTrusted, those, into);
+    let Some(expected) = settled.expected(world, picture) else {
+        return;
+    };
+    for (peer, _) in expected.trustable().members() {
+        let known = picture.peers.contains_key(&peer);
+        if !known && world.said.kept.is_empty() {
+            into.insert((Law::TrustedKnown, peer));
+        }
+    }
+}
