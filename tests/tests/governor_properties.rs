@@ -201,7 +201,7 @@ fn nobody_is_forgotten_below_the_target() {
 
 #[test]
 fn above_the_target_no_cold_peer_stays_known() {
-    holds(Law::KnownAbove, 0);
+    holds(Law::KnownAbove, 500);
 }
 
 #[test]
@@ -211,77 +211,77 @@ fn no_big_ledger_peer_is_forgotten_below_the_target() {
 
 #[test]
 fn above_the_target_no_cold_big_ledger_peer_stays_known() {
-    holds(Law::BigKnownAbove, 0);
+    holds(Law::BigKnownAbove, 500);
 }
 
 #[test]
 fn roots_are_asked_for_when_they_are_wanted() {
-    holds(Law::Roots, 0);
+    holds(Law::Roots, 500);
 }
 
 #[test]
 fn big_ledger_peers_are_asked_for_when_they_are_wanted() {
-    holds(Law::BigRoots, 0);
+    holds(Law::BigRoots, 500);
 }
 
 #[test]
 fn below_the_target_no_cold_peer_is_overlooked() {
-    holds(Law::EstablishedBelow, 0);
+    holds(Law::EstablishedBelow, 500);
 }
 
 #[test]
 fn above_the_target_no_warm_peer_is_overlooked() {
-    holds(Law::EstablishedAbove, 0);
+    holds(Law::EstablishedAbove, 500);
 }
 
 #[test]
 fn below_the_target_no_cold_big_ledger_peer_is_overlooked() {
-    holds(Law::BigEstablishedBelow, 0);
+    holds(Law::BigEstablishedBelow, 500);
 }
 
 #[test]
 fn above_the_target_no_warm_big_ledger_peer_is_overlooked() {
-    holds(Law::BigEstablishedAbove, 0);
+    holds(Law::BigEstablishedAbove, 300);
 }
 
 #[test]
 fn no_cold_member_of_a_group_is_overlooked() {
-    holds(Law::GroupWarm, 0);
+    holds(Law::GroupWarm, 500);
 }
 
 #[test]
 fn below_the_target_no_warm_peer_is_overlooked() {
-    holds(Law::ActiveBelow, 0);
+    holds(Law::ActiveBelow, 500);
 }
 
 #[test]
 fn above_the_target_no_hot_peer_is_overlooked() {
-    holds(Law::ActiveAbove, 0);
+    holds(Law::ActiveAbove, 500);
 }
 
 #[test]
 fn below_the_target_no_warm_big_ledger_peer_stays_warm() {
-    holds(Law::BigActiveBelow, 0);
+    holds(Law::BigActiveBelow, 500);
 }
 
 #[test]
 fn above_the_target_no_hot_big_ledger_peer_is_overlooked() {
-    holds(Law::BigActiveAbove, 0);
+    holds(Law::BigActiveAbove, 200);
 }
 
 #[test]
 fn no_warm_member_of_a_group_is_overlooked() {
-    holds(Law::GroupHot, 0);
+    holds(Law::GroupHot, 500);
 }
 
 #[test]
 fn no_hot_member_of_a_group_stays_hot_beyond_its_valency() {
-    holds(Law::GroupCool, 0);
+    holds(Law::GroupCool, 30);
 }
 
 #[test]
 fn a_peer_kept_by_command_is_made_hot() {
-    holds(Law::Kept, 0);
+    holds(Law::Kept, 200);
 }
 
 #[test]
@@ -291,22 +291,22 @@ fn nobody_is_promoted_beyond_a_target() {
 
 #[test]
 fn while_the_chain_is_old_no_untrusted_peer_stays() {
-    holds(Law::OnlyTrusted, 0);
+    holds(Law::OnlyTrusted, 1000);
 }
 
 #[test]
 fn once_only_trusted_peers_are_left_no_other_returns() {
-    holds(Law::StaysTrusted, 0);
+    holds(Law::StaysTrusted, 1000);
 }
 
 #[test]
 fn then_all_trusted_local_roots_are_known() {
-    holds(Law::TrustedKnown, 0);
+    holds(Law::TrustedKnown, 200);
 }
 
 #[test]
 fn a_node_with_a_young_chain_does_not_stay_on_bootstrap_peers() {
-    holds(Law::NotOnlyBootstrap, 0);
+    holds(Law::NotOnlyBootstrap, 1000);
 }
 
 #[test]
@@ -336,12 +336,12 @@ fn local_roots_are_offered_what_the_operator_says() {
 
 #[test]
 fn names_of_local_roots_are_looked_up_again() {
-    holds(Law::Names, 0);
+    holds(Law::Names, 5000);
 }
 
 #[test]
 fn who_cannot_get_rid_of_untrusted_peers_gives_up_in_time() {
-    holds(Law::Stuck, 0);
+    holds(Law::Stuck, 1);
 }
 
 #[test]

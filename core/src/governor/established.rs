@@ -30,7 +30,7 @@ impl Governor {
             return false;
         }
         let cells = Cells([(Source::Big, Status::Cold)]);
-        self.connect_some(cx, &cells, need)
+        self.connect_some(cx, &cells, need, Timer::DiversityBig)
     }
 
     /// Decision: connect to peers that are neither local roots nor big ledger peers.
@@ -47,18 +47,20 @@ impl Governor {
             (Source::Ledger, Status::Cold),
             (Source::NonRoot, Status::Cold),
         ]);
-        self.connect_some(cx, &cells, need)
+        self.connect_some(cx, &cells, need, Timer::Diversity)
     }
 
     /// Connects to up to `need` peers of these cells, those first that were used before a restart,
-    /// not too many of one network or operator.
+    /// not too many of one network or operator. If that leaves nobody, the kind pauses; another
+    /// kind does not.
     fn connect_some<const N: usize>(
         &mut self,
         cx: &mut Cx<'_, Action>,
         cells: &Cells<N>,
         need: u32,
+        pause: Timer,
     ) -> bool {
-        if self.size_of(cells) == 0 || self.timers.of(&Timer::Diversity).is_some() {
+        if self.size_of(cells) == 0 || self.timers.of(&pause).is_some() {
             return false;
         }
         let diversity = &self.diversity;
@@ -81,7 +83,7 @@ impl Governor {
         picked.truncate(need as usize);
         if picked.is_empty() {
             let again = cx.now.after(DIVERSITY_RETRY);
-            self.timers.set(Timer::Diversity, Some(again));
+            self.timers.set(pause, Some(again));
         }
         let any = !picked.is_empty();
         for slot in picked {

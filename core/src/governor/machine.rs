@@ -130,6 +130,8 @@ pub(super) enum Timer {
     Reply(SlotIndex),
     /// A peer's failures are forgotten.
     Clear(SlotIndex),
+    /// The same as `Diversity`, of big ledger peers.
+    DiversityBig,
 }
 
 /// Lists that are empty between steps.
@@ -372,7 +374,8 @@ impl Governor {
 
     fn due(&mut self, cx: &mut Cx<'_, Action>, timer: Timer) {
         match timer {
-            Timer::Roots | Timer::Big | Timer::Inbound | Timer::Diversity => {}
+            Timer::Roots | Timer::Big | Timer::Inbound | Timer::Diversity | Timer::DiversityBig => {
+            }
             Timer::Ledger => self.ledger_silent(cx),
             Timer::Cleaning => cx.act(Action::Notice(Notice::Stuck)),
             Timer::Save => {

@@ -118,8 +118,8 @@ impl Governor {
             Status::Hot | Status::Activating => {
                 let source = known.source();
                 let delay = delay.map_or(Duration::ZERO, |delay| {
-                    let fuzz = self.config.back_off.warm_fuzz;
-                    delay.saturating_add(up_to(cx.choice, fuzz))
+                    let most = self.config.back_off.warm_fuzz;
+                    delay.saturating_add(fuzz(cx.choice, most))
                 });
                 self.wait(cx.now, slot, Status::WarmWaiting, cx.now.after(delay));
                 let to = Temperature::Warm;
@@ -231,7 +231,7 @@ impl Governor {
             if governor.is_kept(&peer) {
                 return governor.back_off(choice, peer, n);
             }
-            let fuzz = up_to(choice, governor.config.back_off.cold_fuzz);
+            let fuzz = fuzz(choice, governor.config.back_off.cold_fuzz);
             if class == Some(Class::Network) {
                 error.saturating_add(fuzz)
             } else {
@@ -291,7 +291,10 @@ impl Governor {
             self.timers.set(Timer::Clear(slot), None);
         }
         let delay = delay(self, cx.choice, failures.max(1));
-        let delay = failure.delay.map_or(delay, |least| delay.max(least));
+        let delay = failure.delay.map_or(delay, |least| {
+            let fuzz = fuzz(cx.choice, self.config.back_off.cold_fuzz);
+            delay.max(least.saturating_add(fuzz))
+        });
         let held = self.offenders.held(cx.now, &peer);
         let until = held.map_or(cx.now.after(delay), |held| held.max(cx.now.after(delay)));
         self.wait(cx.now, slot, Status::ColdWaiting, until);
@@ -402,6 +405,14 @@ impl Governor {
 pub(super) fn operator(peer: &Peer) -> Option<u32> {
     let drawn = matches!(peer.source(), Source::Ledger | Source::Big);
     (drawn && peer.origin != 0).then_some(peer.origin)
+}
+
+/// What is added to a delay that others may have been given as well, so that they do not all
+/// return together: a tenth of a second, or this, up to this.
+/// src: ouroboros-network, peer selection, fuzz of asynchronous demotions
+fn fuzz(choice: &mut dyn Choice, most: Duration) -> Duration {
+    let least = most.min(Duration::from_millis(100));
+    least.saturating_add(up_to(choice, most.saturating_sub(least)))
 }
 
 /// A span between nothing and this, uniform in milliseconds.

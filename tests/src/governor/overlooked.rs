@@ -42,8 +42,10 @@ struct Asked {
 }
 
 /// How long somebody may wait for each law.
-const fn bound(law: Law) -> Duration {
+fn bound(law: Law, extras: Extras) -> Duration {
     Duration::from_secs(match law {
+        // Promotions that the caps forbid are looked at again after ten seconds.
+        Law::EstablishedBelow | Law::BigEstablishedBelow if extras == Extras::On => 11,
         Law::Asks => 30,
         Law::ActiveBelow | Law::Roots | Law::BigRoots | Law::StaysTrusted => 10,
         Law::BigActiveBelow | Law::GroupHot => 11,
@@ -106,7 +108,7 @@ impl Overlooked {
         broken: &mut BTreeMap<Law, Breach>,
     ) {
         for ((law, peer), since) in &self.waiting {
-            if until.since(*since) > bound(*law) {
+            if until.since(*since) > bound(*law, self.extras) {
                 let explained = picture.peers.get(peer);
                 let what = format!("{peer} is left alone since {since}: {explained:?}");
                 let (law, at) = (*law, until);
@@ -127,12 +129,12 @@ impl Overlooked {
         let mut now = BTreeSet::new();
         self.known(world, picture, &mut now);
         self.asks(world, picture, &mut now);
-        self.roots(world, picture, report.now, &mut now);
+        self.roots(report, world, picture, &mut now);
         self.established(world, picture, report.now, &mut now);
         active(world, picture, report.now, &mut now);
         groups(world, picture, settled, report.now, &mut now);
         kept(world, picture, report.now, &mut now);
-        trusted(world, picture, settled, &mut now);
+        trusted(report, world, picture, settled, &mut now);
         self.waiting.retain(|key, _| now.contains(key));
         for (law, peer) in now {
             let key = (law, peer);
@@ -194,7 +196,14 @@ impl Overlooked {
     }
 
     /// Roots are wanted, and a request is due.
-    fn roots(&self, world: &World<'_>, picture: &Picture, now: Instant, into: &mut Overlookable) {
+    fn roots(
+        &self,
+        report: &mut Report<'_>,
+        world: &World<'_>,
+        picture: &Picture,
+        into: &mut Overlookable,
+    ) {
+        let now = report.now;
         let sensitive = is_sensitive(&self.config, world);
         let [all, big] = self.roots;
         let wanted = picture.counters.roots < picture.targets.root;
@@ -210,7 +219,7 @@ impl Overlooked {
                 if let Relay::Host { name, .. } = relay {
                     let asked = self.names.get(name).copied().unwrap_or(Instant::ZERO);
                     let since = asked.max(world.said.topology_at);
-                    if now.since(since) > bound(Law::Names) {
+                    if now.since(since) > bound(Law::Names, self.extras) {
                         into.insert((Law::Names, address(0)));
                     }
                 }
@@ -220,6 +229,10 @@ impl Overlooked {
             && picture
                 .those(|_| true)
                 .all(|p| p.source == Source::Bootstrap);
+        report.seen.case(
+            Law::NotOnlyBootstrap,
+            usize::from(!sensitive && world.said.topology.bootstrap.is_some()),
+        );
         let ledger = world.said.topology.use_ledger == UseLedger::Always;
         if !sensitive && only && ledger && picture.counters.roots < picture.targets.root {
             let others = world.big.iter().any(|peer| {
@@ -382,7 +395,13 @@ fn kept(world: &World<'_>, picture: &Picture, now: Instant, into: &mut Overlooka
 }
 
 /// While only trusted peers may be used.
-fn trusted(world: &World<'_>, picture: &Picture, settled: &Settled, into: &mut Overlookable) {
+fn trusted(
+    report: &mut Report<'_>,
+    world: &World<'_>,
+    picture: &Picture,
+    settled: &Settled,
+    into: &mut Overlookable,
+) {
     if settled.sensitive.is_none() {
         return;
     }
@@ -395,16 +414,19 @@ fn trusted(world: &World<'_>, picture: &Picture, settled: &Settled, into: &mut O
     };
     let those = picture.those(|peer| untrusted(peer) && is_idle(peer));
     add(Law::OnlyTrusted, those, into);
+    report.seen.case(Law::OnlyTrusted, picture.peers.len());
     if settled.clean.is_none() {
         return;
     }
     let those = picture.those(untrusted);
     add(Law::StaysTrusted, those, into);
+    report.seen.case(Law::StaysTrusted, picture.peers.len());
     let Some(expected) = settled.expected(world, picture) else {
         return;
     };
     for (peer, _) in expected.trustable().members() {
         let known = picture.peers.contains_key(&peer);
+        report.seen.case(Law::TrustedKnown, 1);
         if !known && world.said.kept.is_empty() {
             into.insert((Law::TrustedKnown, peer));
         }

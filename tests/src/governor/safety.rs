@@ -17,6 +17,7 @@ use super::{
     picture::Picture,
     run::Report,
     scenario::{Extras, Flavour, Scenario},
+    settled::base_is_zero,
     world::World,
 };
 
@@ -54,18 +55,18 @@ impl Safety {
         before: &Picture,
         after: &Picture,
     ) {
-        if let Event::Shared { peer, .. }
-        | Event::Cooling { peer, .. }
-        | Event::Cold { peer, .. } = event
+        if let Event::Shared { peer, .. } | Event::Cooling { peer, .. } | Event::Cold { peer, .. } =
+            event
         {
             self.asked.retain(|(asked, _)| asked != peer);
         }
-        sane(report, after);
+        sane(report, &self.config, world, after);
         self.known(report, world, event, before, after);
         self.forgotten(report, event, actions, before, after);
         shared(report, world, event, actions, before, after);
         self.failed(report, event, actions, before, after);
-        self.overshoot(report, actions, after);
+        self.overshoot(report, actions, before, after);
+        acted_on(report, actions, before, after);
         for action in actions {
             report.seen.case(Law::Output, 1);
             match action {
@@ -81,9 +82,9 @@ impl Safety {
                 Action::Notice(Notice::Trace(trace)) => {
                     self.trace(report, world, event, trace, before);
                 }
+                Action::Close { peer } => self.asked.retain(|(asked, _)| asked != peer),
                 Action::Activate { .. }
                 | Action::Deactivate { .. }
-                | Action::Close { .. }
                 | Action::Sample { .. }
                 | Action::Resolve { .. }
                 | Action::WantLedger
@@ -150,13 +151,7 @@ impl Safety {
         before: &Picture,
         after: &Picture,
     ) {
-        // Several targets may have been in force within the step.
-        let mut aims = vec![before.targets, after.targets];
-        for action in actions {
-            if let Action::Notice(Notice::Trace(Trace::TargetsChanged { old, new })) = action {
-                aims.extend([*old, *new]);
-            }
-        }
+        let aims = aims(actions, before, after);
         for action in actions {
             let Action::Notice(Notice::Trace(Trace::Forgotten { peer, source })) = action else {
                 continue;
@@ -291,27 +286,48 @@ impl Safety {
     }
 
     /// Nobody is promoted beyond a target, local roots aside.
-    fn overshoot(&self, report: &mut Report<'_>, actions: &[Action], after: &Picture) {
+    fn overshoot(
+        &self,
+        report: &mut Report<'_>,
+        actions: &[Action],
+        before: &Picture,
+        after: &Picture,
+    ) {
+        let aims = aims(actions, before, after);
+        let most = |of: fn(&Targets) -> u32| aims.iter().map(of).max().unwrap_or(0);
         for action in actions {
             let (peer, hot) = match action {
                 Action::Establish { peer, .. } => (peer, false),
                 Action::Activate { peer } => (peer, true),
                 _ => continue,
             };
-            let Some(peer) = after.peers.get(peer) else {
+            let Some(explained) = after.peers.get(peer) else {
                 continue;
             };
-            let (count, established, active) = match peer.source {
+            // It may have become another kind of peer within the step.
+            let promoted = actions.iter().any(|action| {
+                let Action::Notice(Notice::Trace(
+                    Trace::PromoteCold { peer: p, source } | Trace::PromoteWarm { peer: p, source },
+                )) = action
+                else {
+                    return false;
+                };
+                p == peer && *source == explained.source
+            });
+            if !promoted {
+                continue;
+            }
+            let (count, established, active) = match explained.source {
                 Source::Local => continue,
                 Source::Big => (
                     after.counters.big,
-                    after.targets.established_big,
-                    after.targets.active_big,
+                    most(|targets| targets.established_big),
+                    most(|targets| targets.active_big),
                 ),
                 _ => (
                     after.counters.ordinary,
-                    after.targets.established,
-                    after.targets.active,
+                    most(|targets| targets.established),
+                    most(|targets| targets.active),
                 ),
             };
             let (have, want) = if hot {
@@ -472,12 +488,17 @@ impl Safety {
         before: &Picture,
     ) {
         match trace {
-            Trace::Asynchronous { delay, .. } => {
-                if let Event::Deactivated {
-                    delay: Some(raw), ..
-                } = event
+            Trace::Asynchronous { peer, delay, .. } => {
+                let raw = match event {
+                    Event::Deactivated { delay, .. } => *delay,
+                    Event::Cold { failure, .. } => failure.and_then(|failure| failure.delay),
+                    _ => None,
+                };
+                if let Some(raw) = raw
+                    && before.peers.get(peer).is_some_and(|p| !p.kept)
+                    && *delay > Duration::ZERO
                 {
-                    report.holds(Law::Fuzz, delay > raw, || {
+                    report.holds(Law::Fuzz, *delay > raw, || {
                         format!("the peer asked for {raw:?} and got {delay:?}")
                     });
                 }
@@ -561,7 +582,7 @@ pub(super) fn is_sensitive(config: &Config, world: &World<'_>) -> bool {
 }
 
 /// What is told is what is counted, and targets are sane.
-fn sane(report: &mut Report<'_>, after: &Picture) {
+fn sane(report: &mut Report<'_>, config: &Config, world: &World<'_>, after: &Picture) {
     let anew = after.recount();
     report.holds(Law::Counters, anew == after.counters, || {
         format!("counted {anew:?}, kept {:?}", after.counters)
@@ -572,7 +593,8 @@ fn sane(report: &mut Report<'_>, after: &Picture) {
     });
     let few = after.counters.local.known <= after.targets.known;
     let kept = after.count(|peer| peer.kept);
-    report.holds(Law::Invariants, few || kept > 0, || {
+    let all = kept > 0 || base_is_zero(config, world);
+    report.holds(Law::Invariants, few || all, || {
         let local = after.counters.local.known;
         format!("{local} local roots of {} known", after.targets.known)
     });
@@ -622,4 +644,77 @@ pub(super) fn is_trusted(world: &World<'_>, peer: &Explanation) -> bool {
                 group.traits.trustable
                     && points.any(|relay| world.behind(relay).contains(&peer.peer))
             }))
+}
+
+/// All targets that were in force within a step.
+fn aims(actions: &[Action], before: &Picture, after: &Picture) -> Vec<Targets> {
+    let mut aims = vec![before.targets, after.targets];
+    for action in actions {
+        if let Action::Notice(Notice::Trace(Trace::TargetsChanged { old, new })) = action {
+            aims.extend([*old, *new]);
+        }
+    }
+    aims
+}
+
+/// Counts the opportunities that were taken: nobody was overlooked there.
+fn acted_on(report: &mut Report<'_>, actions: &[Action], before: &Picture, after: &Picture) {
+    let source = |peer: &SocketAddr| {
+        let explained = after.peers.get(peer).or_else(|| before.peers.get(peer));
+        explained.map(|explained| (explained.source, explained.kept))
+    };
+    for action in actions {
+        let (peer, [local, big, other]) = match action {
+            Action::Establish { peer, .. } => (
+                peer,
+                [
+                    Law::GroupWarm,
+                    Law::BigEstablishedBelow,
+                    Law::EstablishedBelow,
+                ],
+            ),
+            Action::Activate { peer } => {
+                (peer, [Law::GroupHot, Law::BigActiveBelow, Law::ActiveBelow])
+            }
+            Action::Deactivate { peer } => (
+                peer,
+                [Law::GroupCool, Law::BigActiveAbove, Law::ActiveAbove],
+            ),
+            Action::Close { peer } => (
+                peer,
+                [
+                    Law::OnlyTrusted,
+                    Law::BigEstablishedAbove,
+                    Law::EstablishedAbove,
+                ],
+            ),
+            Action::AskPeers { .. } => {
+                report.seen.case(Law::Asks, 1);
+                continue;
+            }
+            Action::Resolve { .. } => {
+                report.seen.case(Law::Names, 1);
+                continue;
+            }
+            Action::Notice(Notice::Trace(Trace::Forgotten { source, .. })) => {
+                let is_big = *source == Source::Big;
+                let law = [Law::KnownAbove, Law::BigKnownAbove][usize::from(is_big)];
+                report.seen.case(law, 1);
+                continue;
+            }
+            Action::Notice(Notice::Trace(Trace::RootsRequest { big, .. })) => {
+                let law = [Law::Roots, Law::BigRoots][usize::from(*big)];
+                report.seen.case(law, 1);
+                continue;
+            }
+            _ => continue,
+        };
+        match source(peer) {
+            Some((Source::Local, true)) => report.seen.case(Law::Kept, 1),
+            Some((Source::Local, false)) => report.seen.case(local, 1),
+            Some((Source::Big, _)) => report.seen.case(big, 1),
+            Some(_) => report.seen.case(other, 1),
+            None => {}
+        }
+    }
 }

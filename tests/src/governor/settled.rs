@@ -210,7 +210,11 @@ impl Settled {
                 members,
             });
         }
-        let limit = usize::try_from(picture.targets.known).ok()?;
+        let limit = if base_is_zero(&self.config, world) {
+            usize::MAX
+        } else {
+            usize::try_from(picture.targets.known).ok()?
+        };
         Some(LocalRoots::new(groups).clamp(limit).0)
     }
 
@@ -334,7 +338,8 @@ fn follows(report: &mut Report<'_>, world: &World<'_>, picture: &Picture) {
     for (at, line) in world.lines.iter().enumerate() {
         let addr = super::scenario::address(at);
         let known = picture.peers.contains_key(&addr);
-        let gone = line.stage == Stage::Cold || (line.offences > 0 && !is_used(line.stage));
+        let let_go = line.offences > 0 || line.released;
+        let gone = line.stage == Stage::Cold || (let_go && !is_used(line.stage));
         report.holds(Law::Follows, known || gone, || {
             format!("{addr} is unknown and {:?}", line.stage)
         });
@@ -343,4 +348,15 @@ fn follows(report: &mut Report<'_>, world: &World<'_>, picture: &Picture) {
 
 const fn is_used(stage: Stage) -> bool {
     !matches!(stage, Stage::Cold | Stage::Cooling | Stage::Closing)
+}
+
+/// Whether nothing is aimed at: then local roots are all that is wanted.
+pub(super) fn base_is_zero(config: &Config, world: &World<'_>) -> bool {
+    let (deadline, sync) = world.said.targets.unwrap_or((config.deadline, config.sync));
+    let old = world.said.judgement == samanea_core::governor::Judgement::TooOld;
+    if config.consensus == ConsensusMode::Genesis && old {
+        sync.is_zero()
+    } else {
+        deadline.is_zero()
+    }
 }

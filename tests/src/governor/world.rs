@@ -60,6 +60,8 @@ pub struct Line {
     pub unready: Instant,
     /// How often it broke a rule.
     pub offences: u32,
+    /// Whether it was kept and is so no longer: then it is let go at once.
+    pub released: bool,
     down_until: Instant,
     turns: Turns,
 }
@@ -167,6 +169,7 @@ impl<'a> World<'a> {
             excused: Instant::ZERO,
             unready: Instant::ZERO,
             offences: 0,
+            released: false,
             down_until: Instant::ZERO,
             turns: Turns::default(),
         };
@@ -526,6 +529,12 @@ impl<'a> World<'a> {
                 if let Some(snapshot) = snapshot {
                     let pools = snapshot.pools.clone();
                     self.reveal_ledger(&pools);
+                    // The pools of a file of big pools are all big.
+                    let relays = pools.pools().iter().flat_map(|pool| &pool.relays);
+                    for relay in relays.filter(|_| snapshot.big_only) {
+                        let behind = self.behind(relay);
+                        self.big.extend(behind);
+                    }
                 }
                 vec![Event::Snapshot(snapshot.clone().map(Box::new))]
             }
@@ -541,6 +550,7 @@ impl<'a> World<'a> {
             }
             Doing::Release(place) => {
                 self.said.kept.remove(&self.addr(*place));
+                self.lines[*place].released = true;
                 vec![Event::Release(self.addr(*place))]
             }
             Doing::Names(weather) => {
@@ -587,10 +597,10 @@ impl<'a> World<'a> {
         if weather == Weather::Fair {
             return Vec::new();
         }
-        let places = 0..self.lines.len();
-        places
-            .flat_map(|at| self.crash(at, Duration::ZERO))
-            .collect()
+        for place in 0..self.lines.len() {
+            self.after(Duration::ZERO, Due::Lost(place));
+        }
+        Vec::new()
     }
 
     fn crash(&mut self, place: usize, down: Duration) -> Vec<Event> {
