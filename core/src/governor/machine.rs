@@ -230,6 +230,9 @@ impl Governor {
         if before != after {
             if let Some((peer, operator)) = before {
                 self.diversity.remove(&peer, operator);
+                // A place is free: those that the caps kept out may be tried at once.
+                self.timers.set(Timer::Diversity, None);
+                self.timers.set(Timer::DiversityBig, None);
             }
             if let Some((peer, operator)) = after {
                 self.diversity.add(&peer, operator);

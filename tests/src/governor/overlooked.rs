@@ -20,7 +20,7 @@ use super::{
     run::Report,
     safety::{is_sensitive, is_trusted},
     scenario::{Extras, Scenario, address},
-    settled::Settled,
+    settled::{Settled, has_names},
     world::World,
 };
 
@@ -235,7 +235,7 @@ impl Overlooked {
         );
         let ledger = world.said.topology.use_ledger == UseLedger::Always;
         if !sensitive && only && ledger && picture.counters.roots < picture.targets.root {
-            let others = world.big.iter().any(|peer| {
+            let others = world.drawn().iter().any(|peer| {
                 let line = world.line(peer);
                 !world.bootstrap.contains(peer) && line.is_some_and(|line| line.offences == 0)
             });
@@ -347,6 +347,9 @@ fn groups(
     now: Instant,
     into: &mut Overlookable,
 ) {
+    if has_names(world) {
+        return;
+    }
     let Some(expected) = settled.expected(world, picture) else {
         return;
     };

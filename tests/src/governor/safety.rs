@@ -103,6 +103,10 @@ impl Safety {
         after: &Picture,
     ) {
         let sensitive = is_sensitive(&self.config, world);
+        if sensitive {
+            // The churn may begin anew when it may go on.
+            self.step = None;
+        }
         for (addr, peer) in &after.peers {
             if peer.source == Source::Local {
                 self.locals.insert(*addr);
@@ -250,7 +254,13 @@ impl Safety {
             })) if p == peer => Some((*delay, *forgotten)),
             _ => None,
         });
-        if told.is_some_and(|(_, forgotten)| forgotten) {
+        let surplus = actions.iter().any(|action| {
+            let Action::Notice(Notice::Trace(Trace::Forgotten { peer: p, .. })) = action else {
+                return false;
+            };
+            p == peer
+        });
+        if surplus || told.is_some_and(|(_, forgotten)| forgotten) {
             report.seen.mark("a forgotten peer is back at once");
             return;
         }
@@ -265,13 +275,6 @@ impl Safety {
                 )
             },
         );
-        let delay =
-            actions.iter().find_map(|action| match action {
-                Action::Notice(Notice::Trace(Trace::PromoteColdFailed {
-                    peer: p, delay, ..
-                })) if p == peer => Some(*delay),
-                _ => None,
-            });
         let config = &self.config.back_off;
         let doublings = new.failures.saturating_sub(1).min(config.doublings_max);
         let mean = config.base * (1 << doublings);
@@ -533,7 +536,7 @@ impl Safety {
             report.breach(Law::ChurnOrder, format!("step {step}"));
             return;
         }
-        let due = self.step.map_or(1, |last| last % 12 + 1);
+        let due = self.step.map_or(step, |last| last % 12 + 1);
         report.holds(Law::ChurnOrder, step == due, || {
             format!("step {step} after {:?}", self.step)
         });

@@ -223,12 +223,7 @@ impl Settled {
         if self.sensitive.is_some() || !world.said.kept.is_empty() {
             return;
         }
-        let named = |group: &samanea_core::governor::LocalGroup| {
-            let mut points = group.access_points.iter();
-            points.any(|relay| matches!(relay, Relay::Host { .. }))
-        };
-        // An address may be told of by a name that is asked for other reasons first.
-        if world.said.topology.local.iter().any(named) {
+        if has_names(world) {
             return;
         }
         let Some(expected) = self.expected(world, picture) else {
@@ -348,6 +343,14 @@ fn follows(report: &mut Report<'_>, world: &World<'_>, picture: &Picture) {
 
 const fn is_used(stage: Stage) -> bool {
     !matches!(stage, Stage::Cold | Stage::Cooling | Stage::Closing)
+}
+
+/// Whether local roots have names: those may be told of when they are asked for other reasons
+/// first, which is not told apart here.
+pub(super) fn has_names(world: &World<'_>) -> bool {
+    let groups = world.said.topology.local.iter();
+    let mut points = groups.flat_map(|group| &group.access_points);
+    points.any(|relay| !matches!(relay, Relay::Addr(_)))
 }
 
 /// Whether nothing is aimed at: then local roots are all that is wanted.

@@ -454,6 +454,17 @@ impl<'a> World<'a> {
         Some(Event::Ledger(Box::new(LedgerState { tip, pools })))
     }
 
+    /// Relays of the ledger that need no lookup.
+    pub fn drawn(&self) -> Vec<SocketAddr> {
+        let pools = self.ledger.iter().flat_map(|(_, ledger)| ledger.pools());
+        let relays = pools.flat_map(|pool| &pool.relays);
+        let addrs = relays.filter_map(|relay| match relay {
+            Relay::Addr(addr) => Some(*addr),
+            Relay::Host { .. } | Relay::Service { .. } => None,
+        });
+        addrs.collect()
+    }
+
     fn reveal_ledger(&mut self, pools: &Ledger) {
         for pool in pools.pools() {
             for relay in &pool.relays {
