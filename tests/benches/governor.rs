@@ -26,7 +26,7 @@ use samanea_core::{
 };
 
 use crowd::{Crowd, Script};
-use figures::{for_real, median, rounds, wanted};
+use figures::{for_real, median, now, rounds, wanted};
 
 /// Counts what is allocated.
 #[global_allocator]
@@ -38,6 +38,7 @@ fn main() {
     } else {
         &[150]
     };
+    let begin = now();
     for script in [Script::Steady, Script::Storm] {
         if !wanted(script.name()) {
             continue;
@@ -53,6 +54,7 @@ fn main() {
             "slots touched per event",
             "actions per event",
             "B per cold peer",
+            "with its timer",
             "ns per peer learned",
             "forgotten",
         ]);
@@ -66,13 +68,18 @@ fn main() {
             column.set_cell_alignment(CellAlignment::Right);
         }
         let rounds = rounds().max(1);
-        println!("{table}\n\n(medians of {rounds} rounds)\n{}\n", mixes.join("\n"));
+        println!(
+            "{table}\n\n(medians of {rounds} rounds)\n{}\n",
+            mixes.join("\n")
+        );
     }
+    println!("(took {:.0} s)", begin.elapsed().as_secs_f64());
 }
 
 /// One row, and the mix of events.
 fn run(script: Script, size: u32) -> (Vec<String>, String) {
     let mut crowd = Crowd::new(script, size);
+    let waiting = bytes_waiting(script, size);
     let (mut timed, learned, bytes) = Timed::filled(&mut crowd);
     // The first cycle of churn is over after this; what it forgot is learned again.
     crowd.pass(Duration::from_secs(4_200));
@@ -111,6 +118,7 @@ fn run(script: Script, size: u32) -> (Vec<String>, String) {
         per(slots as u64),
         per(actions),
         format!("{bytes:.0}"),
+        format!("{waiting:.0}"),
         format!("{learned:.0}"),
         format!("{forgotten:.0}"),
     ];
@@ -132,6 +140,20 @@ fn used() -> f64 {
     let used = clock_gettime(ClockId::ThreadCPUTime);
     let whole = u64::try_from(used.tv_sec).unwrap_or(0) * 1_000_000_000;
     real(whole + u64::try_from(used.tv_nsec).unwrap_or(0))
+}
+
+/// Bytes per known peer when each has failed and waits for its time.
+fn bytes_waiting(script: Script, size: u32) -> f64 {
+    let before = MEMORY.allocated();
+    let mut crowd = Crowd::new(script, size);
+    crowd.fail_all();
+    let counters = crowd.governor.counters().ordinary;
+    assert!(
+        counters.known == size && counters.available == 0,
+        "all wait"
+    );
+    // What the script itself holds is little.
+    real((MEMORY.allocated() - before) as u64) / real(size.into())
 }
 
 /// Bytes that an event has on the heap.
@@ -207,7 +229,9 @@ impl Timed {
             each.push(took);
         }
         each.sort_by(f64::total_cmp);
-        each.get(each.len() * 999 / 1_000).copied().unwrap_or(f64::NAN)
+        each.get(each.len() * 999 / 1_000)
+            .copied()
+            .unwrap_or(f64::NAN)
     }
 
     fn step(&mut self, at: Instant, event: Event) {

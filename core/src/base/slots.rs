@@ -8,8 +8,8 @@ use siphasher::sip::SipHasher13;
 
 use super::{Violated, violated};
 
-/// A place in a [`Slots`]; valid until its entry is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A place in a [`Slots`]; valid until its entry is removed. The default is the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Slot(u32);
 

@@ -20,6 +20,8 @@ const WARM_OTHERS: Cells<4> = Cells([
     (Source::Ledger, Status::Warm),
     (Source::NonRoot, Status::Warm),
 ]);
+/// So many warm peers are looked at for the closest, at random if there are more.
+const LOOKED_AT: usize = 64;
 const HOT_BIG: [Source; 1] = [Source::Big];
 const HOT_OTHERS: [Source; 4] = [
     Source::Config,
@@ -68,8 +70,8 @@ impl Governor {
         }
         let now = cx.now;
         let fresh = |_: SocketAddr, known: &Peer| !self.is_resting(now, known);
-        let everybody = self.config.peers_max;
-        let candidates = self.pick(cx.choice, cells, everybody, ALIKE, fresh);
+        let many = LOOKED_AT.max(n);
+        let candidates = self.pick(cx.choice, cells, many, ALIKE, fresh);
         let mut picked = self.mix(cx.choice, &candidates, n);
         if picked.len() < n {
             let rest = n.saturating_sub(picked.len());

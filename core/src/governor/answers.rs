@@ -65,13 +65,14 @@ impl Answers {
     }
 
     /// The answer to a request for `amount` addresses: at most so many, and at most `reply_max`.
-    /// `candidates` is called when all that may be told have to be looked at.
+    /// `candidates` is called when all that may be told have to be looked at, with a number that
+    /// turns with the salt: of very many it may give some, from a place on that the number says.
     pub fn answer<I: IntoIterator<Item = SocketAddr>>(
         &mut self,
         now: Instant,
         amount: u8,
         choice: &mut dyn Choice,
-        candidates: impl FnOnce() -> I,
+        candidates: impl FnOnce(u64) -> I,
     ) -> Vec<SocketAddr> {
         let old = self.salt.filter(|salt| now < salt.until);
         let salt = old.unwrap_or_else(|| {
@@ -85,7 +86,7 @@ impl Answers {
             self.salt = Some(salt);
             self.first.clear();
             self.all = true;
-            for candidate in candidates() {
+            for candidate in candidates(salt.key.0) {
                 self.join(candidate);
             }
         }
@@ -181,7 +182,7 @@ mod tests {
         choice: &mut Seeded,
         n: u16,
     ) -> Vec<SocketAddr> {
-        answers.answer(secs(now), amount, choice, || (0..n).map(peer))
+        answers.answer(secs(now), amount, choice, |_| (0..n).map(peer))
     }
 
     #[test]
@@ -220,7 +221,7 @@ mod tests {
         let mut alive: Vec<SocketAddr> = (0..1_000).map(peer).collect();
         let mut walks = 0;
         for _ in 0..300 {
-            let told = answers.answer(secs(1), 10, &mut choice, || {
+            let told = answers.answer(secs(1), 10, &mut choice, |_| {
                 walks += 1;
                 alive.clone()
             });
@@ -281,11 +282,11 @@ mod tests {
                     }
                     Op::Ask(after, amount) => {
                         now += after;
-                        let all = || model.iter().map(|n| peer(*n));
+                        let all = |_| model.iter().map(|n| peer(*n));
                         let told = answers.answer(secs(now), amount, &mut choice, all);
                         let salt = answers.salt.unwrap();
                         prop_assert!(salt.until > secs(now));
-                        let mut sorted: Vec<SocketAddr> = all().collect();
+                        let mut sorted: Vec<SocketAddr> = all(0).collect();
                         sorted.sort_by_key(|addr| (salt.hash(addr), *addr));
                         sorted.truncate(amount.min(4).into());
                         prop_assert_eq!(told, sorted);

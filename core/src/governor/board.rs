@@ -132,6 +132,7 @@ impl Board {
         if too_old || late {
             return;
         }
+        let oldest = self.oldest();
         if let Some(old) = self.half_mut(half).insert(slot, first) {
             self.count(half, old, Sign::Minus);
         }
@@ -141,7 +142,9 @@ impl Board {
                 self.count(half, gone, Sign::Minus);
             }
         }
-        self.forget_old();
+        if self.oldest() != oldest {
+            self.forget_old();
+        }
     }
 
     /// Notes that a peer is there; `false` when there is no room for another.

@@ -1,6 +1,8 @@
 //! What must always hold.
 
-use super::{Governor, Source, Status, Targets, machine::Timer};
+use alloc::collections::BTreeSet;
+
+use super::{Governor, Source, Status, Targets, machine::Timer, sharing::is_told};
 use crate::base::{Violated, violated};
 
 const NAME: &str = "governor";
@@ -26,7 +28,13 @@ impl Governor {
             },
         )?;
         let text = "diversity counts who is connected";
-        violated(counted == self.diversity, NAME, 8, text)
+        violated(counted == self.diversity, NAME, 8, text)?;
+        let told = self.table.iter().filter(|(_, known)| is_told(known));
+        let told =
+            told.filter_map(|(addr, _)| Some((self.table.tag(&addr), self.table.slot(addr)?)));
+        let told: BTreeSet<_> = told.collect();
+        let text = "those that may be told are listed";
+        violated(told == self.tellable, NAME, 9, text)
     }
 
     fn parts(&self) -> Result<(), Violated> {

@@ -191,6 +191,7 @@ impl Churn {
     }
 
     /// The targets in force, but for pauses.
+    #[cfg(test)]
     pub(super) const fn targets(&self) -> Targets {
         self.targets
     }

@@ -64,30 +64,24 @@ impl Governor {
             return false;
         }
         let diversity = &self.diversity;
-        let more = (need as usize).saturating_mul(2).saturating_add(8);
-        let mut picked = self.pick(cx.choice, cells, more, PREFERRED, |addr, known| {
+        let picked = self.pick(cx.choice, cells, need as usize, PREFERRED, |addr, known| {
             diversity.may(&addr, operator(known))
         });
-        // Those picked together count for each other.
-        let mut diversity = diversity.clone();
-        picked.retain(|slot| {
-            let Some((addr, known)) = self.table.at(*slot) else {
-                return false;
-            };
-            let may = diversity.may(&addr, operator(known));
-            if may {
-                diversity.add(&addr, operator(known));
-            }
-            may
-        });
-        picked.truncate(need as usize);
         if picked.is_empty() {
             let again = cx.now.after(DIVERSITY_RETRY);
             self.timers.set(pause, Some(again));
         }
         let any = !picked.is_empty();
         for slot in picked {
-            self.connect(cx, slot, Mode::InitiatorAndResponder, true);
+            // Those picked together count for each other; who does not fit is replaced in the next
+            // round.
+            let may = self
+                .table
+                .at(slot)
+                .is_some_and(|(addr, known)| self.diversity.may(&addr, operator(known)));
+            if may {
+                self.connect(cx, slot, Mode::InitiatorAndResponder, true);
+            }
         }
         any
     }

@@ -17,6 +17,11 @@ impl Governor {
         &self.config
     }
 
+    /// Known peers looked at so far, each as often as it was; a measure of work.
+    pub fn touched(&self) -> usize {
+        self.table.touched()
+    }
+
     /// Numbers of peers.
     pub const fn counters(&self) -> &Counters {
         self.table.counters()

@@ -32,7 +32,7 @@ use crate::base::{Cx, Deadlines, Instant, Machine, Scratch, Site, SlotIndex, Vio
 /// roots are known and are no other roots; 4. the targets are sane, and the local roots within
 /// them; 5. deadlines belong to established peers or to the machine; 6. those asked for addresses
 /// are established and share; 7. nobody is both known and gone; 8. diversity counts those that are
-/// being connected or are, local roots aside.
+/// being connected or are, local roots aside; 9. exactly those that may be told are listed as such.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
@@ -76,6 +76,8 @@ pub struct Governor {
     /// Those that are asked, and whether the answer is still in time.
     pub(super) asked: BTreeMap<SlotIndex, bool>,
     pub(super) answers: Answers,
+    /// Those that may be told to others, in an order that nobody else knows.
+    pub(super) tellable: BTreeSet<(u32, SlotIndex)>,
     /// Mature inbound peers, and whether they share.
     pub(super) mature: BTreeMap<SocketAddr, bool>,
     /// Those of them that are not known.
@@ -172,6 +174,7 @@ impl Governor {
             askable: BTreeSet::new(),
             asked: BTreeMap::new(),
             answers: Answers::new(&config.share),
+            tellable: BTreeSet::new(),
             mature: BTreeMap::new(),
             light: BTreeSet::new(),
             own: BTreeSet::new(),
@@ -417,6 +420,8 @@ impl Governor {
                 self.timers.set(timer, Some(cx.now.after(after)));
             }
         }
+        // What is aimed at holds from the first event on: who is restored by it is not too many.
+        self.turn_churn(cx);
     }
 
     fn told(&mut self, cx: &mut Cx<'_, Action>, event: Event) {

@@ -366,7 +366,9 @@ impl Governor {
         }
         self.timers.set(Timer::Clear(slot), None);
         self.measure.forget(&peer);
-        self.answers.leave(&peer);
+        if self.tellable.remove(&(self.table.tag(&peer), slot)) {
+            self.answers.leave(&peer);
+        }
     }
 
     /// Somebody is there: no outage.

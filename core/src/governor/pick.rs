@@ -21,7 +21,7 @@ use super::Score;
 use crate::base::{Choice, Site, Slot};
 
 /// Up to this many candidates are all given a key.
-const ALL_MAX: usize = 256;
+const ALL_MAX: usize = 64;
 /// With more, so many tries are made for each wanted one before the candidates are walked.
 const TRIES: usize = 16;
 /// The walk goes on until there are so many more candidates than wanted.
@@ -50,7 +50,7 @@ impl<W: Fn(usize) -> u8> Pick<W> {
     ///
     /// Each gets a random number, divided by its weight, and the smallest are taken: of two, one
     /// of weight 2 is before one of weight 1 three times of four; of many, it is taken twice as
-    /// often. When more than 256, and more than four times as many as wanted, most are not looked
+    /// often. When more than 64, and more than four times as many as wanted, most are not looked
     /// at: random ones are tried, and kept in proportion to their weight; if too few are found, a
     /// walk from a random place on finds 64 more than wanted, and those get numbers. The walk
     /// looks at all if there are none: who calls should know that there are some.

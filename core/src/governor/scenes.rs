@@ -159,6 +159,26 @@ fn a_node_that_knows_one_root_reaches_all_its_targets_by_asking() {
 }
 
 #[test]
+fn what_was_known_before_a_restart_may_be_told_first() {
+    let mut rig = Rig::new(config(Targets {
+        known: 50,
+        ..Targets::ZERO
+    }));
+    let saved = |n| super::SavedPeer {
+        peer: peer(n),
+        failures: 0,
+        reached: true,
+        advertise: Some(true),
+        established: false,
+    };
+    rig.run(Event::Restore(Box::new(super::Saved {
+        peers: (0..60).map(saved).collect(),
+        offenders: Vec::new(),
+    })));
+    assert_eq!(rig.temperatures(), (50, 0, 0));
+}
+
+#[test]
 fn local_roots_have_their_valencies_whatever_the_targets_are() {
     let mut rig = Rig::new(config(Targets {
         known: 10,

@@ -18,6 +18,9 @@ use crate::base::{Cx, Instant, Serial, Slot, SlotIndex};
 
 /// Inbound peers remembered at most.
 const MATURE_MAX: usize = 65_536;
+/// Peers looked at for an answer at most: they follow each other in an order that nobody knows,
+/// and with the next answer others are looked at.
+const TELLABLE_MAX: usize = 1_024;
 /// Addresses of our own remembered at most.
 const OWN_MAX: usize = 64;
 
@@ -132,10 +135,13 @@ impl Governor {
     /// may be told; for a time the same to everybody.
     pub(super) fn asked_by(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, amount: u8) {
         let peers = if self.config.sharing {
-            let table = &self.table;
-            let candidates = || {
-                let told = table.iter().filter(|(_, known)| is_told(known));
-                told.map(|(addr, _)| addr)
+            let (table, tellable) = (&self.table, &self.tellable);
+            let candidates = |from: u64| {
+                let from = u32::try_from(from >> 32).unwrap_or(0);
+                let behind = tellable.iter().take_while(move |(tag, _)| *tag < from);
+                let all = tellable.range((from, SlotIndex::default())..).chain(behind);
+                let slots = all.take(TELLABLE_MAX).map(|(_, slot)| *slot);
+                slots.filter_map(|slot| table.at(slot).map(|(addr, _)| addr))
             };
             self.answers.answer(cx.now, amount, cx.choice, candidates)
         } else {
@@ -147,9 +153,11 @@ impl Governor {
     /// What decides whether a peer may be told has changed.
     pub(super) fn answers_changed(&mut self, slot: SlotIndex) {
         if let Some((addr, known)) = self.table.at(slot) {
+            let entry = (self.table.tag(&addr), slot);
             if is_told(known) {
+                self.tellable.insert(entry);
                 self.answers.join(addr);
-            } else {
+            } else if self.tellable.remove(&entry) {
                 self.answers.leave(&addr);
             }
         }
@@ -219,6 +227,6 @@ impl Governor {
 }
 
 /// Whether a peer may be told to others.
-fn is_told(known: &Peer) -> bool {
+pub(super) fn is_told(known: &Peer) -> bool {
     known.flags.has(Flags::ADVERTISE | Flags::REACHED) && known.failures == 0
 }

@@ -9,12 +9,13 @@ use core::{
     hash::{Hash, Hasher},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::BitOr,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use siphasher::sip::SipHasher13;
 
 use super::{Count, Counters, Source, Status};
-use crate::base::{Instant, SlotIndex, Slots, Violated, violated};
+use crate::base::{Instant, Scratch, SlotIndex, Slots, Violated, violated};
 
 /// An address in 20 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,6 +171,7 @@ pub(super) struct Table {
     waiting: BTreeSet<(Instant, SlotIndex)>,
     counters: Counters,
     key: (u64, u64),
+    touched: Scratch<AtomicUsize>,
 }
 
 impl Table {
@@ -180,7 +182,19 @@ impl Table {
             waiting: BTreeSet::new(),
             counters: Counters::default(),
             key,
+            touched: Scratch::default(),
         }
+    }
+
+    /// Peers looked at so far, each as often as it was; a measure of work.
+    pub(super) fn touched(&self) -> usize {
+        self.touched.load(Ordering::Relaxed)
+    }
+
+    fn touch(&self) {
+        // No more than one thread has the machine: a count may be lost only where it is shared.
+        let touched = self.touched().wrapping_add(1);
+        self.touched.store(touched, Ordering::Relaxed);
     }
 
     /// Another key, while nobody is known.
@@ -215,22 +229,28 @@ impl Table {
     }
 
     pub(super) fn get(&self, peer: SocketAddr) -> Option<&Peer> {
+        self.touch();
         self.peers.get(&peer.into())
     }
 
     pub(super) fn at(&self, slot: SlotIndex) -> Option<(SocketAddr, &Peer)> {
+        self.touch();
         let (addr, peer) = self.peers.at(slot)?;
         Some(((*addr).into(), peer))
     }
 
     /// A peer, to change what is neither its source nor its status.
     pub(super) fn at_mut(&mut self, slot: SlotIndex) -> Option<&mut Peer> {
+        self.touch();
         self.peers.at_mut(slot).map(|(_, peer)| peer)
     }
 
     /// All peers, in slot order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SocketAddr, &Peer)> {
-        self.peers.iter().map(|(addr, peer)| ((*addr).into(), peer))
+        self.peers.iter().map(|(addr, peer)| {
+            self.touch();
+            ((*addr).into(), peer)
+        })
     }
 
     /// The peers of one source and status.

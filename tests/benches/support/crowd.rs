@@ -45,6 +45,8 @@ pub(crate) struct Crowd {
     size: u32,
     /// Peers there are in all; every second one is known at the beginning.
     population: u32,
+    /// Of ten dials so many fail.
+    fails: u32,
     /// What will be said, and a number that tells them apart.
     coming: BTreeMap<(Instant, u64), Event>,
     serial: u64,
@@ -64,6 +66,10 @@ impl Crowd {
             now: Instant::from_secs(1),
             size,
             population: size * 2,
+            fails: match script {
+                Script::Steady => 2,
+                Script::Storm => 7,
+            },
             coming: BTreeMap::new(),
             serial: 0,
             warm: Row::default(),
@@ -89,6 +95,17 @@ impl Crowd {
             offenders: Vec::new(),
         };
         self.tell(Event::Restore(Box::new(saved)));
+    }
+
+    /// Makes all known, and lets every dial fail until nobody is left who can be dialled.
+    pub(crate) fn fail_all(&mut self) {
+        self.fails = 10;
+        self.fill();
+        while let Some((_, event)) = self.coming.pop_first() {
+            self.tell(event);
+            self.told.clear();
+        }
+        self.told = VecDeque::new();
     }
 
     /// Lets so much time pass.
@@ -272,11 +289,7 @@ impl Crowd {
     fn answer(&mut self, action: Action) {
         match action {
             Action::Establish { peer, .. } => {
-                let fails = match self.script {
-                    Script::Steady => 2,
-                    Script::Storm => 7,
-                };
-                if self.draw(10) < fails {
+                if self.draw(10) < self.fails {
                     let failure = NETWORK;
                     self.later(2_000, Event::NotEstablished { peer, failure });
                 } else {
