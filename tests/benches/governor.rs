@@ -250,9 +250,16 @@ impl Timed {
             known: known / 5 * 4,
             ..crowd::targets(known)
         };
-        let begin = used();
         let sync = Targets::ZERO;
+        let begin = used();
         self.step(self.at, Event::Targets { deadline, sync });
+        // Portions of them.
+        while self.governor.counters().ordinary.known > deadline.known {
+            let Some(at) = self.governor.next_deadline() else {
+                break;
+            };
+            self.step(at, Event::Tick);
+        }
         let took = used() - begin;
         let left = self.governor.counters().ordinary.known;
         took / real(known.saturating_sub(left).max(1).into())

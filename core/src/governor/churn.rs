@@ -587,7 +587,8 @@ fn write(targets: &mut Targets, step: u8, seen: &Seen<'_>, moved: &Moved) {
         1 => targets.active_big = less(1, base.active_big),
         2 => targets.active_big = base.active_big,
         3 => {
-            targets.established_big = above(base.active_big, moved.active_big, base.established_big)
+            targets.established_big =
+                above(base.active_big, moved.active_big, base.established_big);
         }
         4 => targets.known_big = above(base.established_big, moved.established_big, base.known_big),
         5 => targets.known_big = base.known_big,

@@ -3,7 +3,7 @@
 //! src: ouroboros-network, peer selection governor, known and root peers
 
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::{net::SocketAddr, time::Duration};
 
 use super::{
     Action, Governor, Source, Status, Trace,
@@ -79,15 +79,16 @@ impl Governor {
     /// Decision: forget big ledger peers that are too many.
     pub(super) fn known_big_above(&mut self, cx: &mut Cx<'_, Action>) -> bool {
         let big = &self.table.counters().big;
-        let over = big.known.saturating_sub(self.targets.known_big);
-        if over == 0 || big.known <= big.established {
+        let over = big.known.saturating_sub(self.targets.known_big) as usize;
+        let portion = self.timers.of(&Timer::Forget).is_some();
+        if over == 0 || portion || big.known <= big.established {
             return false;
         }
         let cells = Cells([
             (Source::Big, Status::Cold),
             (Source::Big, Status::ColdWaiting),
         ]);
-        let picked = self.pick(cx.choice, &cells, over as usize, FORGET, |_, _| true);
+        let picked = self.pick(cx.choice, &cells, over.min(PORTION), FORGET, |_, _| true);
         self.forget_all(cx, picked)
     }
 
@@ -97,7 +98,8 @@ impl Governor {
         let counters = self.table.counters();
         let known = &counters.ordinary;
         let over = known.known.saturating_sub(self.targets.known);
-        if over == 0 || known.known <= known.established {
+        let portion = self.timers.of(&Timer::Forget).is_some();
+        if over == 0 || portion || known.known <= known.established {
             return false;
         }
         let mut spare = counters.roots.saturating_sub(self.targets.root);
@@ -115,7 +117,7 @@ impl Governor {
             (Source::Ledger, Status::Cold),
             (Source::Ledger, Status::ColdWaiting),
         ]);
-        let over = over as usize;
+        let over = PORTION.min(over as usize);
         let mut picked = if spare > 0 {
             self.pick(cx.choice, &all, over, FORGET, |_, _| true)
         } else {
@@ -135,6 +137,10 @@ impl Governor {
 
     fn forget_all(&mut self, cx: &mut Cx<'_, Action>, picked: Vec<SlotIndex>) -> bool {
         let any = !picked.is_empty();
+        if picked.len() >= PORTION {
+            let again = cx.now.after(PAUSE);
+            self.timers.set(Timer::Forget, Some(again));
+        }
         for slot in picked {
             if let Some((peer, known)) = self.table.at(slot) {
                 let source = known.source();
@@ -194,6 +200,11 @@ impl Governor {
         taken > 0
     }
 }
+
+/// So many are forgotten at a time, so that nothing waits for long: a few milliseconds' work.
+const PORTION: usize = 2_000;
+/// The next ones are forgotten after this: 200,000 in a second.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Those that failed often are forgotten first.
 /// src: ouroboros-network, `simplePeerSelectionPolicy`, cold peers to forget

@@ -124,6 +124,8 @@ pub(super) enum Timer {
     Sample,
     /// A promotion that diversity forbade may be tried again.
     Diversity,
+    /// More of the peers that are too many may be forgotten.
+    Forget,
     /// An offence is forgiven, or an outage may be over.
     Forgive,
     /// A peer may be asked for addresses.
@@ -380,8 +382,12 @@ impl Governor {
 
     fn due(&mut self, cx: &mut Cx<'_, Action>, timer: Timer) {
         match timer {
-            Timer::Roots | Timer::Big | Timer::Inbound | Timer::Diversity | Timer::DiversityBig => {
-            }
+            Timer::Roots
+            | Timer::Big
+            | Timer::Inbound
+            | Timer::Forget
+            | Timer::Diversity
+            | Timer::DiversityBig => {}
             Timer::Ledger => self.ledger_silent(cx),
             Timer::Cleaning => cx.act(Action::Notice(Notice::Stuck)),
             Timer::Save => {

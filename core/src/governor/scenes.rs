@@ -179,6 +179,34 @@ fn what_was_known_before_a_restart_may_be_told_first() {
 }
 
 #[test]
+fn very_many_are_forgotten_in_portions_and_soon() {
+    let known = |known| Targets {
+        known,
+        ..Targets::ZERO
+    };
+    let mut rig = Rig::new(config(known(7_000)));
+    let saved = |n| super::SavedPeer {
+        peer: peer(n),
+        failures: 0,
+        reached: true,
+        advertise: Some(true),
+        established: false,
+    };
+    rig.run(Event::Restore(Box::new(super::Saved {
+        peers: (0..7_000).map(saved).collect(),
+        offenders: Vec::new(),
+    })));
+    let (deadline, sync) = (known(1_000), Targets::ZERO);
+    rig.run(Event::Targets { deadline, sync });
+    let mut sizes = vec![rig.temperatures().0];
+    for _ in 0..3 {
+        rig.wait(Duration::from_millis(10));
+        sizes.push(rig.temperatures().0);
+    }
+    assert_eq!(sizes, [5_000, 3_000, 1_000, 1_000]);
+}
+
+#[test]
 fn local_roots_have_their_valencies_whatever_the_targets_are() {
     let mut rig = Rig::new(config(Targets {
         known: 10,
