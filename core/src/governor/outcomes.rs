@@ -269,6 +269,7 @@ impl Governor {
             };
         };
         let (before, source) = (known.failures, known.source());
+        self.look_for_outage(cx);
         let counts = failure.class != Class::Internal && !self.in_outage;
         let insisted = matches!(source, Source::Local | Source::Config | Source::Bootstrap);
         if counts && before >= self.config.back_off.failures_max && !insisted {

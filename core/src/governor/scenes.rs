@@ -1,5 +1,7 @@
 //! Short scenes: what the machine asks for, answered as peer actions would.
 
+mod policies;
+
 use alloc::{boxed::Box, vec, vec::Vec};
 use core::{
     net::{Ipv4Addr, SocketAddr},

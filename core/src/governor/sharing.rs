@@ -8,7 +8,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::{net::SocketAddr, time::Duration};
 
 use super::{
-    Action, Governor, Source, Status, Trace,
+    Action, FetchMode, Governor, Source, Status, Trace,
     known::any,
     machine::Timer,
     routable::is_routable,
@@ -199,7 +199,9 @@ impl Governor {
 
     pub(super) fn announced(&mut self, now: Instant, peer: SocketAddr, slot: Slot) {
         let known = self.table.get(peer).map(Peer::status);
-        if known.is_some_and(Status::is_established) {
+        // While we catch up it says nothing who is first.
+        let news = self.fetch == FetchMode::Deadline;
+        if news && known.is_some_and(Status::is_established) {
             self.measure.announced(now, peer, slot);
         }
         if known.is_some_and(Status::is_active) {
