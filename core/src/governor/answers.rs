@@ -7,8 +7,8 @@
 //!
 //! The order is that of a hash under a random salt. A salt lasts for `salt` from the first answer
 //! under it on; the first request after that draws another. Of the order only the beginning is
-//! kept, four times as long as the longest answer. It is found by one walk over all candidates
-//! when the salt turns, and again only when so many of the kept ones have left that an answer
+//! kept, four times as long as the longest answer. It is found by one walk over the candidates (of
+//! very many the caller may give a part, another under each salt) when the salt turns, and again only when so many of the kept ones have left that an answer
 //! would be short; whoever comes or leaves in between is compared with the last one kept.
 //!
 //! Limits: four times `reply_max` addresses.

@@ -49,13 +49,14 @@
 //! counts (it was never hot) is taken to be as many hops away as those who have are on average,
 //! rounded down. Without a round trip there is no cost.
 //!
-//! Limits: `peers_max` peers, further ones are not measured; 16 slots.
+//! Limits: `peers_max` peers, at least one; a further one takes the place of one of whom nothing
+//! was heard since about as many others came, or, if there is none, of any. 16 slots.
 //!
 //! Invariants: 1. the sums and counts of hops and round trips are those of the peers; 2. never more peers and slots
 //! than the maximum; 3. no number of hops is 0 or above the maximum.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use core::{net::SocketAddr, time::Duration};
+use core::{net::SocketAddr, ops::Bound, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -91,6 +92,8 @@ const ROUND_TRIP_MAX: u64 = 600_000_000;
 pub struct Measure {
     peers_max: usize,
     peers: BTreeMap<SocketAddr, Record>,
+    /// Who was looked at last when somebody had to make room.
+    hand: Option<SocketAddr>,
     /// Slots by when they were first announced, the latest last.
     slots: VecDeque<News>,
     /// The highest slot that two peers have announced, and when that was.
@@ -109,6 +112,8 @@ struct Record {
     round_trip: Option<u64>,
     /// The last numbers of hops, the oldest first.
     hops: SmallVec<[u8; LAST]>,
+    /// Whether anything was heard of it since it was looked at last.
+    heard: bool,
 }
 
 /// A sum and of how many.
@@ -163,8 +168,9 @@ impl Measure {
     /// Nothing measured, of `peers_max` peers at most.
     pub const fn new(peers_max: usize) -> Self {
         Self {
-            peers_max,
+            peers_max: if peers_max == 0 { 1 } else { peers_max },
             peers: BTreeMap::new(),
+            hand: None,
             slots: VecDeque::new(),
             newest: None,
             hops: Mean { sum: 0, of: 0 },
@@ -177,9 +183,7 @@ impl Measure {
         let took = u64::try_from(took.as_micros())
             .unwrap_or(u64::MAX)
             .min(ROUND_TRIP_MAX);
-        let Some(record) = self.record(peer) else {
-            return;
-        };
+        let record = self.record(peer);
         let before = record.link();
         let mixed = |old: u64| old.saturating_mul(7).saturating_add(took).saturating_add(4) / 8;
         record.round_trip = Some(record.round_trip.map_or(took, mixed));
@@ -260,9 +264,7 @@ impl Measure {
     }
 
     fn note(&mut self, peer: SocketAddr, hops: u8) {
-        let Some(record) = self.record(peer) else {
-            return;
-        };
+        let record = self.record(peer);
         let before = record.least();
         if record.hops.len() >= LAST {
             record.hops.remove(0);
@@ -273,11 +275,32 @@ impl Measure {
             .change(before.map(u64::from), after.map(u64::from));
     }
 
-    fn record(&mut self, peer: SocketAddr) -> Option<&mut Record> {
+    fn record(&mut self, peer: SocketAddr) -> &mut Record {
         if self.peers.len() >= self.peers_max && !self.peers.contains_key(&peer) {
-            return None;
+            self.make_room();
         }
-        Some(self.peers.entry(peer).or_default())
+        let record = self.peers.entry(peer).or_default();
+        record.heard = true;
+        record
+    }
+
+    /// Forgets the next peer, in turn, of whom nothing was heard since the last turn.
+    fn make_room(&mut self) {
+        // The second time around nobody was heard of any more.
+        for _ in 0..=self.peers.len() {
+            let after = self.hand.map_or(Bound::Unbounded, Bound::Excluded);
+            let mut behind = self.peers.range((after, Bound::Unbounded));
+            let next = behind.next().or_else(|| self.peers.first_key_value());
+            let Some(peer) = next.map(|(peer, _)| *peer) else {
+                return;
+            };
+            let record = self.peers.get_mut(&peer);
+            let spared = record.is_some_and(|record| core::mem::take(&mut record.heard));
+            self.hand = Some(peer);
+            if !spared {
+                return self.forget(&peer);
+            }
+        }
     }
 
     /// Forgets a peer.

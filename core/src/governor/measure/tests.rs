@@ -152,13 +152,27 @@ fn a_slot_from_the_future_blocks_for_ten_minutes_at_most() {
 }
 
 #[test]
+fn who_is_heard_of_keeps_its_place_and_all_others_make_room() {
+    let mut measure = Measure::new(10);
+    for n in 0..100_u8 {
+        for old in 0..5 {
+            measure.round_trip(peer(old), millis(7));
+        }
+        measure.round_trip(peer(100 + n), millis(5));
+        assert_eq!(measure.rtt(&peer(100 + n)), Some(millis(5)));
+        measure.check_invariants().unwrap();
+    }
+    let kept = (0..5).filter(|n| measure.rtt(&peer(*n)).is_some());
+    assert_eq!((kept.count(), measure.len()), (5, 10));
+}
+
+#[test]
 fn there_is_room_for_so_many_peers_and_whoever_is_forgotten_leaves_some() {
     let mut measure = Measure::new(2);
     for n in 0..3 {
         measure.round_trip(peer(n), millis(5));
     }
-    assert_eq!((measure.len(), measure.rtt(&peer(2))), (2, None));
-    measure.forget(&peer(0));
+    assert_eq!((measure.len(), measure.rtt(&peer(0))), (2, None));
     measure.round_trip(peer(2), Duration::MAX);
     assert_eq!(measure.rtt(&peer(2)), Some(Duration::from_secs(600)));
     measure.forget(&peer(1));
