@@ -159,7 +159,9 @@ impl<F: Fn(&Question) -> Result<Answer, NotFound>> Desk<F> {
 /// The resolver of the operating system, on up to eight threads: addresses only, no services.
 ///
 /// It does not say how long an answer holds: a minute is assumed, the least that counts.
-pub struct System(OnThreads<fn(&Question) -> Result<Answer, NotFound>>);
+pub struct System(OnThreads<Lookup>);
+
+type Lookup = fn(&Question) -> Result<Answer, NotFound>;
 
 impl System {
     /// Begins with no thread.

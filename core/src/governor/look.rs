@@ -81,6 +81,11 @@ impl Governor {
         self.stale
     }
 
+    /// Names that were not looked up because too many wait.
+    pub const fn names_left_out(&self) -> u64 {
+        self.lookups.left_out()
+    }
+
     /// Whether failures do not count because nearly all dials fail.
     pub const fn is_outage(&self) -> bool {
         self.in_outage

@@ -81,7 +81,6 @@ pub(super) struct Lookups {
     patience: Deadlines<Ticket>,
     local: Line,
     others: Line,
-    stale: u64,
     left_out: u64,
 }
 
@@ -188,7 +187,6 @@ impl Lookups {
             patience: Deadlines::new(),
             local: Line::new(config.local_max),
             others: Line::new(config.others_max),
-            stale: 0,
             left_out: 0,
         }
     }
@@ -294,7 +292,6 @@ impl Lookups {
         out: &mut Vec<Out>,
     ) -> bool {
         let Some(key) = self.open.remove(&ticket) else {
-            self.stale = self.stale.saturating_add(1);
             return false;
         };
         self.patience.set(ticket, None);
@@ -321,11 +318,6 @@ impl Lookups {
     /// When a tick changes something.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         soonest(self.patience.next(), self.timers.next()).filter(|at| *at < Instant::FAR)
-    }
-
-    /// Answers to questions that were not open.
-    pub(super) const fn stale(&self) -> u64 {
-        self.stale
     }
 
     /// Names that found no room.

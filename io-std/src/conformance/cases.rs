@@ -889,7 +889,7 @@ fn names(driver: &dyn Driver) {
     let shared = Arc::clone(&app) as Arc<dyn Application>;
     let node = Stage::with(driver, Plan::default(), shared, options);
     node.node.command(Command::Submit {
-        id: TxId(Default::default()),
+        id: TxId([].into_iter().collect()),
         bytes: u32::try_from(NAMES).unwrap() + 3,
     });
     let expect = |ticket, failure| {

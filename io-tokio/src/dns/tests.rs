@@ -19,9 +19,16 @@ use hickory_server::{
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
     zone_handler::MessageResponseBuilder,
 };
+use samanea_core::{
+    base::{Instant, NoRules, Rules, Ticket},
+    chain,
+    governor::{LocalGroup, Relay, Topology},
+    node::{Command, Config, Engine, Node, Notice},
+};
+use samanea_std::{Application, NoApplication, Options};
 use tokio::{
     net::{TcpListener, UdpSocket},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
 };
 
 use super::*;
@@ -159,6 +166,7 @@ async fn rig(zone: Zone) -> Rig {
     Rig::new(zone, PATIENCE).await
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with what was answered")]
 fn found(addrs: &[&str], ttl: u64) -> Result<Answer, NotFound> {
     let addrs = addrs.iter().map(|addr| addr.parse().unwrap()).collect();
     let ttl = Duration::from_secs(ttl);
@@ -327,10 +335,10 @@ async fn an_answer_too_long_for_a_datagram_comes_whole_up_to_the_limit() {
 async fn more_lookups_than_the_maximum_are_answered_at_once() {
     let zone = Zone::default().with("dumb.example", RecordType::A, Says::Silence);
     let rig = rig(zone).await;
-    let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
+    let (tx, mut rx) = mpsc::channel(Dns::LOOKUPS_MAX + 1);
     for n in 0..=Dns::LOOKUPS_MAX {
         let tx = tx.clone();
-        let reply = Reply::new(move |answer| _ = tx.send((n, answer)));
+        let reply = Reply::new(move |answer| _ = tx.try_send((n, answer)));
         let (name, v4, v6) = ("dumb.example".into(), true, false);
         rig.dns.resolve(Question::Addresses { name, v4, v6 }, reply);
     }
@@ -350,5 +358,76 @@ async fn the_system_is_asked_when_no_server_is_given() {
     match timeout(PATIENCE, rx).await.unwrap().unwrap() {
         Ok(Answer::Addresses { addrs, .. }) => assert!(addrs.iter().all(IpAddr::is_loopback)),
         other => assert!(other.is_err(), "{other:?}"),
+    }
+}
+
+/// Tells whom it is connected to.
+struct Watch(mpsc::Sender<SocketAddr>);
+
+impl Application for Watch {
+    fn rules(&self) -> &dyn Rules {
+        &NoRules
+    }
+
+    fn ask(&self, _: Ticket, _: chain::Question) -> Option<chain::Answer> {
+        None
+    }
+
+    fn notice(&self, _: Instant, notice: &Notice) {
+        if let Notice::Up { remote, .. } = notice {
+            // The first is enough.
+            let _ = self.0.try_send(*remote);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_finds_a_local_root_by_its_service_although_the_first_server_is_gone() {
+    let engine = || Engine::new(Config::new(42));
+    let mut options = Options::default();
+    options.listen = vec![([127, 0, 0, 1], 0).into()];
+    let node = Node::new(engine(), 1);
+    let root = crate::start(node, Arc::new(NoApplication), options);
+    let root = root.await.unwrap();
+    let at = root.listening()[0];
+
+    let name = "_peers._tcp.example";
+    let record = |priority, port, target| {
+        let data = SRV::new(priority, 1, port, absolute(target).unwrap());
+        Record::from_rdata(absolute(name).unwrap(), 300, RData::SRV(data))
+    };
+    let records = vec![
+        record(2, at.port(), "here.example"),
+        record(1, 9, "gone.example"),
+    ];
+    let loopback = RData::A(Ipv4Addr::LOCALHOST.into());
+    let loopback = Record::from_rdata(absolute("here.example").unwrap(), 300, loopback);
+    let zone = Zone::default()
+        .with(name, RecordType::SRV, Says::Records(records))
+        .with("here.example", RecordType::A, Says::Records(vec![loopback]));
+    let rig = rig(zone).await;
+
+    let (up, mut ups) = mpsc::channel(1);
+    let mut options = Options::default();
+    options.resolver = Some(Arc::new(rig.dns));
+    let node = Node::new(engine(), 2);
+    let seeker = crate::start(node, Arc::new(Watch(up)), options);
+    let seeker = seeker.await.unwrap();
+    let group = LocalGroup {
+        hot: 1,
+        warm: 1,
+        access_points: vec![Relay::Service { name: name.into() }],
+        ..LocalGroup::default()
+    };
+    let topology = Topology {
+        local: vec![group],
+        ..Topology::default()
+    };
+    seeker.command(Command::Topology(Box::new(topology)));
+    let found = timeout(PATIENCE, ups.recv()).await.unwrap();
+    assert_eq!(found, Some(at));
+    for node in [seeker, root] {
+        node.shutdown();
+        timeout(PATIENCE, node.wait()).await.unwrap();
     }
 }

@@ -31,6 +31,7 @@ fn addr(n: u8, port: u16) -> SocketAddr {
     (ip(n), port).into()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with what was answered")]
 fn found(ips: &[IpAddr], ttl: u64) -> Result<Answer, NotFound> {
     let (addrs, ttl) = (ips.to_vec(), secs(ttl));
     Ok(Answer::Addresses { addrs, ttl })
@@ -45,6 +46,7 @@ fn record(priority: u16, weight: u16, port: u16, target: &str) -> Service {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with what was answered")]
 fn servers(services: Vec<Service>, ttl: u64) -> Result<Answer, NotFound> {
     let ttl = secs(ttl);
     Ok(Answer::Services { services, ttl })
@@ -215,7 +217,7 @@ fn names_that_stay_keep_addresses_and_timers_and_names_that_go_stop() {
     let (ticket, _) = rig.asked.remove(0);
     rig.watch(&[b]);
     assert!(!rig.tell(ticket, found(&[ip(3)], 100)));
-    assert_eq!((rig.lookups.stale(), rig.lookups.local(&c).len()), (1, 0));
+    assert_eq!(rig.lookups.local(&c), []);
     // Only b is left; its timer was not moved. The patience for c went with it.
     assert_eq!(rig.sleep(), secs(150));
     assert_eq!(rig.names(), ["b"]);
@@ -404,7 +406,6 @@ fn an_answer_that_comes_too_late_is_not_waited_for() {
     for (ticket, _) in core::mem::take(&mut rig.asked) {
         assert!(!rig.tell(ticket, found(&[ip(1)], 60)));
     }
-    assert_eq!(rig.lookups.stale(), 2);
     assert_eq!(rig.sleep(), secs(60));
     rig.answer("a", found(&[ip(2)], 60));
     assert_eq!(rig.lookups.local(&relay), [addr(2, 1)]);
