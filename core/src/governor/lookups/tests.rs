@@ -1,7 +1,10 @@
 //! Lookups against a name server that is a table.
 
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    slice,
+};
 
 use proptest::prelude::*;
 
@@ -152,7 +155,7 @@ fn rig() -> Rig {
 fn a_local_name_that_fails_is_tried_ever_later_and_recovers() {
     let mut rig = rig();
     let relay = host("a", 3001);
-    rig.watch(&[relay.clone()]);
+    rig.watch(slice::from_ref(&relay));
     let mut delays = Vec::new();
     for _ in 0..6 {
         rig.answer("a", Err(NotFound::NoAnswer));
@@ -227,7 +230,7 @@ fn names_that_stay_keep_addresses_and_timers_and_names_that_go_stop() {
 fn the_same_addresses_in_another_order_are_no_change() {
     let mut rig = rig();
     let relay = host("a", 1);
-    rig.watch(&[relay.clone()]);
+    rig.watch(slice::from_ref(&relay));
     for ips in [[1, 2, 3], [3, 1, 2], [2, 3, 1]] {
         rig.answer("a", found(&ips.map(ip), 60));
         rig.sleep();
@@ -270,7 +273,7 @@ fn a_service_is_asked_for_as_written_and_that_of_the_ledger_under_its_prefix() {
 fn servers_are_tried_by_priority_until_one_has_addresses() {
     let mut rig = rig();
     let relay = service("s");
-    rig.watch(&[relay.clone()]);
+    rig.watch(slice::from_ref(&relay));
     let all = vec![
         record(20, 0, 4, "last"),
         record(10, 5, 0, "no-port"),
@@ -393,7 +396,7 @@ fn a_long_list_of_servers_is_tried_to_a_limit() {
 fn an_answer_that_comes_too_late_is_not_waited_for() {
     let mut rig = rig();
     let relay = host("a", 1);
-    rig.watch(&[relay.clone()]);
+    rig.watch(slice::from_ref(&relay));
     let batch = rig.batch(&[(host("b", 1), false)]);
     assert_eq!(rig.sleep(), secs(30));
     let done = Out::BatchDone {
@@ -467,11 +470,13 @@ fn a_batch_fails_when_there_is_no_resolver_for_any_of_its_names() {
 
 #[test]
 fn only_addresses_of_use_are_taken() {
-    let mut config = Names::default();
-    config.v6 = false;
+    let config = Names {
+        v6: false,
+        ..Names::default()
+    };
     let mut rig = Rig::new(config);
     let relay = host("a", 1);
-    rig.watch(&[relay.clone()]);
+    rig.watch(slice::from_ref(&relay));
     let (_, question) = &rig.asked[0];
     let expected = Question::Addresses {
         name: "a".into(),
@@ -504,8 +509,10 @@ fn an_answer_to_another_question_is_none() {
 
 #[test]
 fn what_finds_no_room_is_left_out() {
-    let mut config = Names::default();
-    config.waiting_max = 3;
+    let config = Names {
+        waiting_max: 3,
+        ..Names::default()
+    };
     let mut rig = Rig::new(config);
     let names: Vec<Relay> = (0..5).map(|n| host(&format!("l{n}"), 1)).collect();
     rig.watch(&names);
@@ -625,8 +632,7 @@ proptest! {
         ops in prop::collection::vec(op(), 1..120),
         local_max in 0_usize..4, others_max in 0_usize..4,
     ) {
-        let mut config = Names::default();
-        (config.local_max, config.others_max, config.waiting_max) = (local_max, others_max, 16);
+        let config = Names { local_max, others_max, waiting_max: 16, ..Names::default() };
         let mut rig = Rig::new(config);
         let mut batches: BTreeMap<u64, usize> = BTreeMap::new();
         for op in ops {
