@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
-    Failure, args, read_chain, runtime,
+    Failure, args,
+    office::Working,
+    read_chain, runtime,
     signals::{Signal, Signals},
 };
 use crate::{
@@ -84,7 +86,7 @@ fn start(args: &args::Run, first: Option<&Block>) -> Result<Start, Failure> {
     }
 }
 
-async fn run(args: &args::Run, config: Config, chain: Vec<Block>) -> Result<(), Failure> {
+async fn run(args: &args::Run, mut config: Config, chain: Vec<Block>) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let mut peers = Vec::new();
     for args::Remote(peer) in &args.peer {
@@ -93,7 +95,10 @@ async fn run(args: &args::Run, config: Config, chain: Vec<Block>) -> Result<(), 
         peers.push(found.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?);
     }
 
-    let app = Arc::new(App::new(config.chain.headers_max));
+    let mut office = args.office.open()?;
+    config.governor.trace |= office.traces();
+    let measures = args.office.measures(args.magic);
+    let app = Arc::new(App::new(config.chain.headers_max).measuring(measures));
     let node = Node::new(Engine::new(config), args.seed.unwrap_or_else(any_seed));
     let mut options = Options::default();
     options.listen.clone_from(&args.listen);
@@ -117,11 +122,22 @@ async fn run(args: &args::Run, config: Config, chain: Vec<Block>) -> Result<(), 
         info!(blocks = chain.len(), tip = %last.view.point, "serving");
     }
     drop(chain);
+    if let Some(saved) = office.saved.take() {
+        info!(peers = saved.peers.len(), "remembered");
+        handle.command(Command::Restore(Box::new(saved)));
+    }
     for peer in peers {
         handle.command(Command::AddPeer(peer));
     }
 
-    let ended = attend(&handle, &mut signals, app.watch()).await;
+    let ended = match office.work(&handle, app.measures()).await {
+        Ok(office) => {
+            let ended = attend(&handle, &mut signals, app.watch(), &office).await;
+            office.save(&handle).await;
+            ended
+        }
+        Err(failure) => Err(failure),
+    };
     handle.stop().await;
     if let Some(tape) = tape {
         let tape = tape.finish().map_err(Failure::run)?;
@@ -136,8 +152,11 @@ async fn attend(
     handle: &Handle,
     signals: &mut Signals,
     mut progress: watch::Receiver<Progress>,
+    office: &Working,
 ) -> Result<(), Failure> {
     let listeners = handle.listening().len();
+    let mut saves = progress.clone();
+    let mut saved = 0;
     loop {
         tokio::select! {
             signal = signals.recv() => match signal {
@@ -150,7 +169,23 @@ async fn attend(
             Ok(_) = progress.wait_for(|progress| progress.listeners_lost >= listeners) => {
                 return Err(Failure::run("no listening socket is left"));
             }
+            due = save_due(&mut saves, saved) => {
+                saved = due;
+                office.save(handle).await;
+            }
         }
+    }
+}
+
+/// Waits until saving is due for more than so many times: how often it was.
+async fn save_due(progress: &mut watch::Receiver<Progress>, saved: u64) -> u64 {
+    match progress
+        .wait_for(|progress| progress.saves_due > saved)
+        .await
+    {
+        Ok(progress) => progress.saves_due,
+        // Only without the application, which outlives us.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -201,10 +236,11 @@ mod tests {
         .await
         .unwrap();
         let mut signals = Signals::new().unwrap();
+        let office = Working::default();
         let lose = |id| app.notice(Instant::ZERO, &Notice::ListenerLost(ListenerId(id)));
 
         lose(0);
-        let mut ended = Box::pin(attend(&handle, &mut signals, app.watch()));
+        let mut ended = Box::pin(attend(&handle, &mut signals, app.watch(), &office));
         tokio::select! {
             biased;
             _ = &mut ended => panic!("one is left"),
