@@ -530,7 +530,7 @@ impl Chain {
             from: self.index.entry(best).and_then(|entry| entry.from),
         }));
         for (conn, order) in self.followers.switched(&self.index, &how) {
-            self.tell(cx, conn, order);
+            cx.act(Action::Order(conn, Order::ChainServe(order)));
         }
         for conn in self.tips.changed(&tip) {
             cx.act(Action::Order(conn, Order::TipTell(TipOrder::Tip(tip))));

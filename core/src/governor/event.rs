@@ -65,7 +65,8 @@ pub struct Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Snapshot {
-    /// Of which ledger state; the origin is never used.
+    /// Of which ledger state; the origin is never used. Old files do not name the block: then the
+    /// hash is all zeros, and the point cannot be verified.
     pub point: Point,
     /// Whether it names the big pools only.
     pub big_only: bool,

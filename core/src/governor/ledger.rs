@@ -10,7 +10,7 @@
 //! src: ouroboros-network, ledger peers; CIP-155 for service names
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
-use core::net::SocketAddr;
+use core::{fmt, net::SocketAddr};
 
 use crate::base::{Choice, Site};
 
@@ -37,6 +37,18 @@ pub enum Relay {
         /// The name, without prefix and without a dot at its end.
         name: Box<str>,
     },
+}
+
+/// As an operator writes it: `192.0.2.1:3001`, `[2001:db8::1]:3001`, `relay.example:3001`, or the
+/// bare name of a service.
+impl fmt::Display for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Addr(addr) => addr.fmt(f),
+            Self::Host { name, port } => write!(f, "{name}:{port}"),
+            Self::Service { name } => f.write_str(name),
+        }
+    }
 }
 
 /// A pool: its part of all stake in 2^-64, and its relays.
@@ -431,6 +443,26 @@ mod tests {
             Ledger::default()
                 .draw(Kind::All, 5, &mut First, |_| true)
                 .is_empty()
+        );
+    }
+
+    #[test]
+    fn of_pools_known_to_be_big_none_is_left_out() {
+        let some = pools(&[50, 30, 12, 5, 3], 1);
+        assert_eq!(Ledger::new(some.clone()).of(Kind::Big).len(), 3);
+        let ledger = Ledger::new(some).all_big();
+        assert_eq!(ledger.of(Kind::Big), ledger.of(Kind::All));
+    }
+
+    #[test]
+    fn relays_read_as_operators_write_them() {
+        let host = Relay::Host {
+            name: "relay.example".into(),
+            port: 3001,
+        };
+        assert_eq!(
+            format!("{host} {}", relay(1)),
+            "relay.example:3001 10.0.0.1:3001"
         );
     }
 

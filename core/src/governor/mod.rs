@@ -61,5 +61,3 @@ pub use view::{Count, Counters};
 
 #[cfg(test)]
 mod scenes;
-#[cfg(test)]
-mod tests;
