@@ -1,6 +1,6 @@
-//! The only place that reads clocks.
+//! The only place that reads the monotonic clock.
 
-use std::time::{Duration, Instant as Monotonic, SystemTime};
+use std::time::{Duration, Instant as Monotonic};
 
 use samanea_core::base::Instant;
 
@@ -40,15 +40,6 @@ impl Clock {
 #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
 fn monotonic() -> Monotonic {
     Monotonic::now()
-}
-
-/// The time since the Unix epoch, as the machine we run on has it; zero before. Only for what is
-/// compared with times that others tell, such as the beginnings of slots: it may jump.
-#[expect(clippy::disallowed_methods, reason = "this is the one clock")]
-pub fn wall() -> Duration {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

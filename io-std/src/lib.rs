@@ -52,6 +52,8 @@ pub mod hub;
 pub mod socket;
 #[cfg(feature = "tape")]
 pub mod tape;
+#[cfg(feature = "topology")]
+pub mod topology;
 
 mod app;
 mod line;
