@@ -14,6 +14,7 @@ mod mux;
 mod node;
 mod reassembly;
 mod session;
+mod topology;
 
 use samanea_core::base::Violated;
 
@@ -26,6 +27,7 @@ pub use mux::mux;
 pub use node::node;
 pub use reassembly::reassembly;
 pub use session::session;
+pub use topology::topology;
 
 /// A body and the name of its target.
 pub type Body = (&'static str, fn(&[u8]));
@@ -41,6 +43,7 @@ pub const ALL: &[Body] = &[
     ("node", node),
     ("manager", manager),
     ("accept", accept),
+    ("topology", topology),
 ];
 
 /// Panics when an invariant does not hold.

@@ -5,7 +5,6 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use samanea_core::base::{Hash32, Point};
 
-use super::office;
 use crate::driver::Driver;
 
 /// A node of a block-diffusing network.
@@ -29,10 +28,6 @@ pub(super) enum Command {
     Ping(Ping),
     /// Runs a tape again and compares all that the node did
     Replay(Replay),
-    /// Shows the peers of a running node
-    Peers(office::Peers),
-    /// Explains one peer of a running node: why it is what it is, and what is waited for
-    Explain(office::Explain),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -88,11 +83,21 @@ impl Mix {
 #[derive(Clone, Debug, Args)]
 pub(super) struct Run {
     /// Where to listen, IP:PORT; may be given again
-    #[arg(long, value_name = "ADDR", required = true)]
+    #[arg(long, value_name = "ADDR", required_unless_present = "dry_run")]
     pub(super) listen: Vec<SocketAddr>,
     /// The network's magic number
-    #[arg(long, value_name = "N")]
-    pub(super) magic: u32,
+    #[arg(long, value_name = "N", required_unless_present = "dry_run")]
+    pub(super) magic: Option<u32>,
+    /// The roots and, in a file that it names, the big ledger peers: topology.json of
+    /// cardano-node. Read again on SIGHUP and when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(super) topology: Option<PathBuf>,
+    /// Targets, limits and modes: the configuration of cardano-node
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Read all files, tell what would be done with them, and end
+    #[arg(long, requires = "topology")]
+    pub(super) dry_run: bool,
     /// A peer to follow, HOST:PORT; may be given again
     #[arg(long, value_name = "ADDR")]
     pub(super) peer: Vec<Remote>,
@@ -118,18 +123,17 @@ pub(super) struct Run {
     /// --hard-limit
     #[arg(long, value_name = "N")]
     pub(super) soft_limit: Option<u32>,
-    /// Inbound connections at most
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
-    pub(super) hard_limit: u32,
-    /// The longest wait before accepting, near the hard limit
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(..=3_600_000))]
-    pub(super) accept_delay: u64,
+    /// Inbound connections at most; by default as --config says, else 512
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub(super) hard_limit: Option<u32>,
+    /// The longest wait before accepting, near the hard limit; by default as --config says, else
+    /// 5000
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(..=3_600_000))]
+    pub(super) accept_delay: Option<u64>,
     /// Accepted connections from one /24 or /48 at most; 0 for any number. Loopback and peers are
     /// not counted
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(super) per_prefix: u32,
-    #[command(flatten)]
-    pub(super) office: office::Options,
 }
 
 #[derive(Clone, Debug, Args)]

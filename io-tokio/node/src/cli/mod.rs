@@ -6,8 +6,9 @@
 
 mod args;
 mod devnet;
-mod office;
 mod ping;
+mod plan;
+mod reload;
 mod replay;
 mod run;
 mod signals;
@@ -37,8 +38,6 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::main(args),
         Command::Ping(args) => ping::main(args),
         Command::Replay(args) => replay::main(args),
-        Command::Peers(args) => office::peers(args),
-        Command::Explain(args) => office::explain(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

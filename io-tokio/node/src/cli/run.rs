@@ -5,6 +5,7 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use samanea_core::{
     base::{Point, Rules},
     chain::Start,
+    governor::Targets,
     manager::Limits,
     node::{Command, Config, Engine, Node},
 };
@@ -13,9 +14,9 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
-    Failure, args,
-    office::Working,
-    read_chain, runtime,
+    Failure, args, plan, read_chain,
+    reload::Watched,
+    runtime,
     signals::{Signal, Signals},
 };
 use crate::{
@@ -27,30 +28,54 @@ use crate::{
 };
 
 pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
+    let settings = plan::settings(args)?;
+    let roots = plan::roots(args, &settings)?;
+    if args.dry_run {
+        if let Some(roots) = &roots {
+            plan::tell(roots, &settings);
+        }
+        return Ok(());
+    }
     let chain = match &args.chain {
         Some(dir) => read_chain(dir)?,
         None => Vec::new(),
     };
-    let mut config = Config::new(args.magic);
+    // The command line asks for it unless nothing is run.
+    let mut config = Config::new(args.magic.unwrap_or_default());
     config.chain.start = start(args, chain.first())?;
     if chain.len() > config.chain.headers_max {
         config.chain.headers_max = chain.len();
     }
+    if roots.is_some() || args.config.is_some() {
+        settings.apply(&mut config.governor, &mut config.manager);
+        config.peer_sharing = config.governor.sharing;
+    }
     limit(args, &mut config)?;
     fit(&mut config, args.peer.len());
-    runtime()?.block_on(run(args, config, chain))
+    plan::log_warnings(&settings.warnings);
+    if let Some(roots) = &roots {
+        plan::log_warnings(&roots.loaded.warnings);
+    }
+    runtime()?.block_on(run(args, config, chain, roots))
 }
 
 /// The accept limits as given.
 fn limit(args: &args::Run, config: &mut Config) -> Result<(), Failure> {
-    let hard = args.hard_limit;
-    let soft = args.soft_limit.unwrap_or(hard / 4 * 3);
+    // The command line wins over the configuration, which wins over the defaults.
+    let given = config.manager.limits;
+    let hard = args.hard_limit.unwrap_or(given.hard);
+    let usual = if args.hard_limit.is_some() {
+        hard / 4 * 3
+    } else {
+        given.soft
+    };
+    let soft = args.soft_limit.unwrap_or(usual);
     if soft > hard {
         return Err(Failure::input(format!(
             "--soft-limit {soft}: more than --hard-limit {hard}"
         )));
     }
-    let delay = Duration::from_millis(args.accept_delay);
+    let delay = args.accept_delay.map_or(given.delay, Duration::from_millis);
     let limits = Limits { soft, hard, delay };
     let manager = &mut config.manager;
     manager.limits = limits;
@@ -63,7 +88,15 @@ fn limit(args: &args::Run, config: &mut Config) -> Result<(), Failure> {
 /// Limits that the process cannot hold beside so many dials are lowered, with a warning.
 fn fit(config: &mut Config, dials: usize) {
     let limits = config.manager.limits;
-    let dials = dials.saturating_add(config.manager.lingering_max);
+    let Targets {
+        established,
+        established_big,
+        ..
+    } = config.governor.deadline;
+    let wanted = usize::try_from(established.saturating_add(established_big));
+    let dials = dials
+        .saturating_add(wanted.unwrap_or(usize::MAX))
+        .saturating_add(config.manager.lingering_max);
     let granted = descriptors::raise(descriptors::needed(limits, dials));
     let fitted = descriptors::fit(limits, dials, granted);
     if let Some(shortfall) = fitted.shortfall {
@@ -86,8 +119,14 @@ fn start(args: &args::Run, first: Option<&Block>) -> Result<Start, Failure> {
     }
 }
 
-async fn run(args: &args::Run, mut config: Config, chain: Vec<Block>) -> Result<(), Failure> {
+async fn run(
+    args: &args::Run,
+    config: Config,
+    chain: Vec<Block>,
+    roots: Option<plan::Roots>,
+) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
+    let mut watched = roots.map(Watched::new);
     let mut peers = Vec::new();
     for args::Remote(peer) in &args.peer {
         let failed = |error: io::Error| Failure::input(format!("--peer {peer}: {error}"));
@@ -95,10 +134,7 @@ async fn run(args: &args::Run, mut config: Config, chain: Vec<Block>) -> Result<
         peers.push(found.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?);
     }
 
-    let mut office = args.office.open()?;
-    config.governor.trace |= office.traces();
-    let measures = args.office.measures(args.magic);
-    let app = Arc::new(App::new(config.chain.headers_max).measuring(measures));
+    let app = Arc::new(App::new(config.chain.headers_max));
     let node = Node::new(Engine::new(config), args.seed.unwrap_or_else(any_seed));
     let mut options = Options::default();
     options.listen.clone_from(&args.listen);
@@ -122,22 +158,18 @@ async fn run(args: &args::Run, mut config: Config, chain: Vec<Block>) -> Result<
         info!(blocks = chain.len(), tip = %last.view.point, "serving");
     }
     drop(chain);
-    if let Some(saved) = office.saved.take() {
-        info!(peers = saved.peers.len(), "remembered");
-        handle.command(Command::Restore(Box::new(saved)));
-    }
     for peer in peers {
         handle.command(Command::AddPeer(peer));
     }
 
-    let ended = match office.work(&handle, app.measures()).await {
-        Ok(office) => {
-            let ended = attend(&handle, &mut signals, app.watch(), &office).await;
-            office.save(&handle).await;
-            ended
-        }
-        Err(failure) => Err(failure),
-    };
+    if let Some(watched) = &watched {
+        watched
+            .all()
+            .into_iter()
+            .for_each(|command| handle.command(command));
+    }
+
+    let ended = attend(&handle, &mut signals, app.watch(), &mut watched).await;
     handle.stop().await;
     if let Some(tape) = tape {
         let tape = tape.finish().map_err(Failure::run)?;
@@ -152,40 +184,43 @@ async fn attend(
     handle: &Handle,
     signals: &mut Signals,
     mut progress: watch::Receiver<Progress>,
-    office: &Working,
+    watched: &mut Option<Watched>,
 ) -> Result<(), Failure> {
     let listeners = handle.listening().len();
-    let mut saves = progress.clone();
-    let mut saved = 0;
     loop {
         tokio::select! {
             signal = signals.recv() => match signal {
                 Signal::Dump => dump(handle),
+                Signal::Reload => reload(handle, watched),
                 Signal::End(word) => {
                     info!("{word}");
                     return Ok(());
                 }
             },
+            () = changed(watched) => reload(handle, watched),
             Ok(_) = progress.wait_for(|progress| progress.listeners_lost >= listeners) => {
                 return Err(Failure::run("no listening socket is left"));
-            }
-            due = save_due(&mut saves, saved) => {
-                saved = due;
-                office.save(handle).await;
             }
         }
     }
 }
 
-/// Waits until saving is due for more than so many times: how often it was.
-async fn save_due(progress: &mut watch::Receiver<Progress>, saved: u64) -> u64 {
-    match progress
-        .wait_for(|progress| progress.saves_due > saved)
-        .await
-    {
-        Ok(progress) => progress.saves_due,
-        // Only without the application, which outlives us.
-        Err(_) => std::future::pending().await,
+/// Waits until a file of the topology has changed; without one for ever.
+async fn changed(watched: &mut Option<Watched>) {
+    match watched {
+        Some(watched) => watched.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads the topology again and tells the node what changed.
+fn reload(handle: &Handle, watched: &mut Option<Watched>) {
+    match watched {
+        Some(watched) => {
+            let told = watched.reload().into_iter();
+            told.for_each(|command| handle.command(command));
+        }
+        None => warn!("there is no --topology to read again"),
     }
 }
 
@@ -236,11 +271,11 @@ mod tests {
         .await
         .unwrap();
         let mut signals = Signals::new().unwrap();
-        let office = Working::default();
         let lose = |id| app.notice(Instant::ZERO, &Notice::ListenerLost(ListenerId(id)));
 
         lose(0);
-        let mut ended = Box::pin(attend(&handle, &mut signals, app.watch(), &office));
+        let mut none = None;
+        let mut ended = Box::pin(attend(&handle, &mut signals, app.watch(), &mut none));
         tokio::select! {
             biased;
             _ = &mut ended => panic!("one is left"),

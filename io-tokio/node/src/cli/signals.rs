@@ -1,9 +1,9 @@
 //! What the operator says to a running process.
 //!
-//! | | end in order | tell about all connections |
-//! |---|---|---|
-//! | Unix | `SIGINT`, `SIGTERM` | `SIGUSR1` |
-//! | Windows | Ctrl-C, closing the console, shutdown | Ctrl-Break |
+//! | | end in order | tell about all connections | read the topology again |
+//! |---|---|---|---|
+//! | Unix | `SIGINT`, `SIGTERM` | `SIGUSR1` | `SIGHUP` |
+//! | Windows | Ctrl-C, closing the console, shutdown | Ctrl-Break | only when it changes |
 
 use std::io;
 
@@ -16,6 +16,9 @@ pub(super) enum Signal {
     End(&'static str),
     /// Tell about all connections.
     Dump,
+    /// Read the topology again.
+    #[cfg_attr(windows, expect(dead_code, reason = "there is no signal for it"))]
+    Reload,
 }
 
 /// Listens for signals.
@@ -55,6 +58,7 @@ mod system {
         interrupt: unix::Signal,
         terminate: unix::Signal,
         dump: unix::Signal,
+        reload: unix::Signal,
     }
 
     impl Signals {
@@ -63,6 +67,7 @@ mod system {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
                 dump: signal(SignalKind::user_defined1())?,
+                reload: signal(SignalKind::hangup())?,
             })
         }
 
@@ -71,6 +76,7 @@ mod system {
                 _ = self.interrupt.recv() => Signal::End("interrupted"),
                 _ = self.terminate.recv() => Signal::End("terminated"),
                 _ = self.dump.recv() => Signal::Dump,
+                _ = self.reload.recv() => Signal::Reload,
             }
         }
     }
