@@ -5,14 +5,18 @@
 //! after each step, at the end of each instant, and over spans of time. [`Seen`] counts how often
 //! each law had something to say, so that a law that saw nothing can be told from one that holds.
 
+mod dns;
+mod doings;
 mod draw;
 mod laws;
+mod orders;
 mod overlooked;
 mod picture;
 mod run;
 mod safety;
 mod scenario;
 mod settled;
+mod taken;
 mod world;
 
 pub use laws::{Breach, Law, Seen};

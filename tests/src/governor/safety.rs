@@ -18,6 +18,7 @@ use super::{
     run::Report,
     scenario::{Extras, Flavour, Scenario},
     settled::base_is_zero,
+    taken::{acted_on, aims, shared},
     world::World,
 };
 
@@ -603,40 +604,6 @@ fn sane(report: &mut Report<'_>, config: &Config, world: &World<'_>, after: &Pic
     });
 }
 
-/// What a peer tells is known afterwards, as far as it is wanted.
-fn shared(
-    report: &mut Report<'_>,
-    world: &World<'_>,
-    event: &Event,
-    actions: &[Action],
-    before: &Picture,
-    after: &Picture,
-) {
-    let Event::Shared { peer, peers } = event else {
-        return;
-    };
-    let result = actions.iter().find_map(|action| match action {
-        Action::Notice(Notice::Trace(Trace::ShareResult { taken, .. })) => Some(*taken),
-        _ => None,
-    });
-    let Some(taken) = result else {
-        report.seen.mark("an answer comes too late");
-        return;
-    };
-    let fits = |addr: &&SocketAddr| {
-        let offences = world.line(addr).map_or(0, |line| line.offences);
-        world.is_public(addr) && !before.peers.contains_key(*addr) && offences == 0
-    };
-    let fit: BTreeSet<&SocketAddr> = peers.iter().filter(fits).collect();
-    let all = fit.iter().all(|addr| after.peers.contains_key(*addr));
-    let full = after.counters.ordinary.known >= after.targets.known;
-    if !fit.is_empty() {
-        report.holds(Law::SharesTaken, all || full, || {
-            format!("{peer} told of {fit:?}, {taken} were taken")
-        });
-    }
-}
-
 /// Whether a peer may be used while only trusted ones may.
 pub(super) fn is_trusted(world: &World<'_>, peer: &Explanation) -> bool {
     peer.kept
@@ -647,77 +614,4 @@ pub(super) fn is_trusted(world: &World<'_>, peer: &Explanation) -> bool {
                 group.traits.trustable
                     && points.any(|relay| world.behind(relay).contains(&peer.peer))
             }))
-}
-
-/// All targets that were in force within a step.
-fn aims(actions: &[Action], before: &Picture, after: &Picture) -> Vec<Targets> {
-    let mut aims = vec![before.targets, after.targets];
-    for action in actions {
-        if let Action::Notice(Notice::Trace(Trace::TargetsChanged { old, new })) = action {
-            aims.extend([*old, *new]);
-        }
-    }
-    aims
-}
-
-/// Counts the opportunities that were taken: nobody was overlooked there.
-fn acted_on(report: &mut Report<'_>, actions: &[Action], before: &Picture, after: &Picture) {
-    let source = |peer: &SocketAddr| {
-        let explained = after.peers.get(peer).or_else(|| before.peers.get(peer));
-        explained.map(|explained| (explained.source, explained.kept))
-    };
-    for action in actions {
-        let (peer, [local, big, other]) = match action {
-            Action::Establish { peer, .. } => (
-                peer,
-                [
-                    Law::GroupWarm,
-                    Law::BigEstablishedBelow,
-                    Law::EstablishedBelow,
-                ],
-            ),
-            Action::Activate { peer } => {
-                (peer, [Law::GroupHot, Law::BigActiveBelow, Law::ActiveBelow])
-            }
-            Action::Deactivate { peer } => (
-                peer,
-                [Law::GroupCool, Law::BigActiveAbove, Law::ActiveAbove],
-            ),
-            Action::Close { peer } => (
-                peer,
-                [
-                    Law::OnlyTrusted,
-                    Law::BigEstablishedAbove,
-                    Law::EstablishedAbove,
-                ],
-            ),
-            Action::AskPeers { .. } => {
-                report.seen.case(Law::Asks, 1);
-                continue;
-            }
-            Action::Resolve { .. } => {
-                report.seen.case(Law::Names, 1);
-                continue;
-            }
-            Action::Notice(Notice::Trace(Trace::Forgotten { source, .. })) => {
-                let is_big = *source == Source::Big;
-                let law = [Law::KnownAbove, Law::BigKnownAbove][usize::from(is_big)];
-                report.seen.case(law, 1);
-                continue;
-            }
-            Action::Notice(Notice::Trace(Trace::RootsRequest { big, .. })) => {
-                let law = [Law::Roots, Law::BigRoots][usize::from(*big)];
-                report.seen.case(law, 1);
-                continue;
-            }
-            _ => continue,
-        };
-        match source(peer) {
-            Some((Source::Local, true)) => report.seen.case(Law::Kept, 1),
-            Some((Source::Local, false)) => report.seen.case(local, 1),
-            Some((Source::Big, _)) => report.seen.case(big, 1),
-            Some(_) => report.seen.case(other, 1),
-            None => {}
-        }
-    }
 }
