@@ -4,6 +4,8 @@ use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use samanea_core::node::{Command, Engine, Node};
 use samanea_std::{Application, Options};
+use samanea_tokio::Dns;
+use tokio::runtime;
 
 /// What runs a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -34,13 +36,19 @@ pub enum Handle {
 }
 
 impl Handle {
-    /// Starts a node; fails when it cannot listen where it should.
+    /// Starts a node; fails when it cannot listen where it should. Names are looked up with the
+    /// servers of the system, unless the options say otherwise. Must be called within a tokio
+    /// runtime.
     pub async fn start(
         driver: Driver,
         node: Node<Engine>,
         app: Arc<dyn Application>,
-        options: Options,
+        mut options: Options,
     ) -> io::Result<Self> {
+        // On threads too: the system's resolver knows no services.
+        options
+            .resolver
+            .get_or_insert_with(|| Arc::new(Dns::system(runtime::Handle::current())));
         match driver {
             Driver::Tokio => samanea_tokio::start(node, app, options)
                 .await

@@ -23,7 +23,7 @@ pub(super) enum Command {
     /// Several nodes on loopback carry a chain hop by hop
     Devnet(Devnet),
     /// One node follows its peers and serves what it has
-    Run(Run),
+    Run(Box<Run>),
     /// Asks a node for its versions and its tip, and measures round trips
     Ping(Ping),
     /// Runs a tape again and compares all that the node did
@@ -116,6 +116,10 @@ pub(super) struct Run {
     /// Decides every draw of the node; by default another one each time
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
+    /// Look names up with this name server, IP:PORT; may be given again; by default with those of
+    /// the system
+    #[arg(long, value_name = "ADDR")]
+    pub(super) resolver: Vec<SocketAddr>,
     /// Record the node
     #[arg(long, value_name = "FILE")]
     pub(super) tape: Option<PathBuf>,

@@ -10,6 +10,7 @@ use samanea_core::{
     node::{Command, Config, Engine, Node},
 };
 use samanea_std::{Options, descriptors};
+use samanea_tokio::Dns;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -144,6 +145,10 @@ async fn run(
             .map_err(|error| Failure::input(format!("--tape: {error}")))?;
         options.tap = Some(file.tap());
         tape = Some(file);
+    }
+    if !args.resolver.is_empty() {
+        let runtime = tokio::runtime::Handle::current();
+        options.resolver = Some(Arc::new(Dns::at(runtime, &args.resolver)));
     }
     let handle = Handle::start(args.driver, node, Arc::clone(&app) as _, options)
         .await
