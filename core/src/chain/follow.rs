@@ -530,7 +530,7 @@ impl Chain {
             from: self.index.entry(best).and_then(|entry| entry.from),
         }));
         for (conn, order) in self.followers.switched(&self.index, &how) {
-            cx.act(Action::Order(conn, Order::ChainServe(order)));
+            self.tell(cx, conn, order);
         }
         for conn in self.tips.changed(&tip) {
             cx.act(Action::Order(conn, Order::TipTell(TipOrder::Tip(tip))));

@@ -62,6 +62,17 @@ pub struct Chain {
     /// Whether any candidate is paused.
     pub(super) paused: bool,
     pub(super) ignored: u64,
+    pub(super) served: Served,
+}
+
+/// What was given to followers since the start; no decision depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Served {
+    /// Headers, one for each follower.
+    pub headers: u64,
+    /// Blocks, one for each peer that fetched it.
+    pub blocks: u64,
 }
 
 impl Chain {
@@ -80,6 +91,7 @@ impl Chain {
             timers: Deadlines::new(),
             paused: false,
             ignored: 0,
+            served: Served::default(),
             config,
         }
     }
@@ -120,6 +132,24 @@ impl Chain {
     /// Events that found nothing to do: of connections that are gone, headers that do not fit.
     pub const fn ignored(&self) -> u64 {
         self.ignored
+    }
+
+    /// What was given to followers.
+    pub const fn served(&self) -> Served {
+        self.served
+    }
+
+    /// Tells a follower, and counts it.
+    pub(super) fn tell(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        conn: Serial,
+        order: chain_sync::server::Order,
+    ) {
+        if matches!(order, chain_sync::server::Order::Forward { .. }) {
+            self.served.headers = self.served.headers.saturating_add(1);
+        }
+        cx.act(Action::Order(conn, Order::ChainServe(order)));
     }
 
     pub(super) const fn ignore(&mut self) {
@@ -188,7 +218,7 @@ impl Chain {
             Fact::RequestNext => self.followers.next(&self.index, conn, max),
         };
         match order {
-            Some(order) => cx.act(Action::Order(conn, Order::ChainServe(order))),
+            Some(order) => self.tell(cx, conn, order),
             None => self.ignore(),
         }
     }

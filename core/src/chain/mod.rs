@@ -45,7 +45,7 @@ mod txs;
 pub use action::{Action, Notice, Order, Question};
 pub use config::{Config, Start};
 pub use event::{Answer, Event, Verdict};
-pub use machine::Chain;
+pub use machine::{Chain, Served};
 pub use misdeed::Misdeed;
 
 #[cfg(test)]

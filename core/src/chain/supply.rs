@@ -65,6 +65,7 @@ impl Chain {
                     serve(cx, conn, block_fetch::Order::Start);
                 }
                 for block in bodies.into_iter().take(count) {
+                    self.served.blocks = self.served.blocks.saturating_add(1);
                     serve(cx, conn, block_fetch::Order::Block(block));
                 }
                 if last {

@@ -230,6 +230,7 @@ impl Governor {
     /// Changes one peer in the table; what depends on its source and status follows.
     pub(super) fn shift(&mut self, slot: SlotIndex, change: impl FnOnce(&mut Table)) {
         let before = self.spread(slot);
+        let might_be_asked = self.may_be_asked(slot);
         change(&mut self.table);
         let after = self.spread(slot);
         if before != after {
@@ -246,13 +247,17 @@ impl Governor {
         self.dirty = true;
         let known = self.table.at(slot).map(|(_, known)| *known);
         self.groups_changed |= known.is_some_and(|known| known.source() == Source::Local);
-        let may_be_asked = known.is_some_and(|known| {
-            known.status().is_established()
-                && !matches!(known.status(), Status::Cooling | Status::Closing)
-        });
-        if !may_be_asked {
+        if might_be_asked && !self.may_be_asked(slot) {
             self.not_asked(slot);
         }
+    }
+
+    /// Whether a peer is connected, and to stay so.
+    fn may_be_asked(&self, slot: SlotIndex) -> bool {
+        self.table.at(slot).is_some_and(|(_, known)| {
+            known.status().is_established()
+                && !matches!(known.status(), Status::Cooling | Status::Closing)
+        })
     }
 
     /// What a peer counts for in diversity, if it counts.

@@ -61,3 +61,5 @@ pub use view::{Count, Counters};
 
 #[cfg(test)]
 mod scenes;
+#[cfg(test)]
+mod tests;

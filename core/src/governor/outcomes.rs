@@ -291,7 +291,8 @@ impl Governor {
         if counts {
             self.timers.set(Timer::Clear(slot), None);
         }
-        let delay = delay(self, cx.choice, failures.max(1));
+        let least = if self.in_outage { OUTAGE_FAILURES } else { 1 };
+        let delay = delay(self, cx.choice, failures.max(least));
         let delay = failure.delay.map_or(delay, |least| {
             let fuzz = fuzz(cx.choice, self.config.back_off.cold_fuzz);
             delay.max(least.saturating_add(fuzz))
@@ -409,6 +410,10 @@ pub(super) fn operator(peer: &Peer) -> Option<u32> {
     let drawn = matches!(peer.source(), Source::Ledger | Source::Big);
     (drawn && peer.origin != 0).then_some(peer.origin)
 }
+
+/// While an outage lasts, peers wait as if they had failed so often: 40 s by default. Nobody is
+/// forgotten, and everybody is not dialled every five seconds.
+const OUTAGE_FAILURES: u8 = 4;
 
 /// What is added to a delay that others may have been given as well, so that they do not all
 /// return together: a tenth of a second, or this, up to this.

@@ -51,6 +51,10 @@ fn a_follower_reads_from_the_origin_and_waits_at_the_tip() {
     let more = Block::line(Some(&line[2]), 10, 1);
     assert!(told(&bench.extend(&more), 7).is_empty());
     assert_eq!(read(&mut bench, 7), forward(&more[0], &more[0]));
+    assert_eq!(
+        (bench.chain.served().headers, bench.chain.served().blocks),
+        (4, 0)
+    );
 }
 
 #[test]
@@ -175,6 +179,7 @@ fn a_range_is_streamed_window_by_window() {
         out = loaded(&mut bench, asked[0].0, window);
         orders.extend(sent(&out));
     }
+    assert_eq!(bench.chain.served().blocks, 7);
     let mut expected = vec![block_fetch::server::Order::Start];
     let blocks = line
         .iter()

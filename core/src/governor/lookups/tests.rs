@@ -569,7 +569,7 @@ fn lookups_go_on_after_a_snapshot() {
     let mut rig = rig();
     rig.watch(&[host("a", 1), service("s"), host("b", 1)]);
     rig.batch(&[(host("o", 1), false), (service("s"), true)]);
-    rig.answer("s", servers(vec![record(1, 1, 1, "x")], 300));
+    rig.answer("_cardano._tcp.s", servers(vec![record(1, 1, 1, "x")], 300));
     rig.answer("a", found(&[ip(1)], 300));
     let bytes = postcard::to_allocvec(&rig.lookups).unwrap();
     let restored: Lookups = postcard::from_bytes(&bytes).unwrap();
