@@ -134,7 +134,7 @@ impl Crowd {
         self.dice ^= self.dice << 13;
         self.dice ^= self.dice >> 7;
         self.dice ^= self.dice << 17;
-        u32::try_from((self.dice >> 32) * u64::from(n) >> 32).unwrap()
+        u32::try_from(((self.dice >> 32) * u64::from(n)) >> 32).unwrap()
     }
 
     /// What happens next in the world, and before it what was to come until then.
@@ -263,8 +263,9 @@ impl Crowd {
                 self.cool(*peer);
                 there
             }
-            Event::Cold { peer, .. } => status(peer).is_some_and(Status::is_established),
-            Event::Shared { peer, .. } => status(peer).is_some_and(Status::is_established),
+            Event::Cold { peer, .. } | Event::Shared { peer, .. } => {
+                status(peer).is_some_and(Status::is_established)
+            }
             _ => true,
         }
     }
@@ -282,12 +283,12 @@ impl Crowd {
         let mut cx = Cx::new(self.now, &mut self.choice, &NoRules, &mut out);
         self.governor.step(&mut cx, event);
         for action in out {
-            self.answer(action);
+            self.answer(&action);
         }
     }
 
-    fn answer(&mut self, action: Action) {
-        match action {
+    fn answer(&mut self, action: &Action) {
+        match *action {
             Action::Establish { peer, .. } => {
                 if self.draw(10) < self.fails {
                     let failure = NETWORK;
