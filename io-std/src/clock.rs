@@ -1,6 +1,6 @@
-//! The only place that reads the monotonic clock.
+//! The only place that reads clocks.
 
-use std::time::{Duration, Instant as Monotonic};
+use std::time::{Duration, Instant as Monotonic, SystemTime};
 
 use samanea_core::base::Instant;
 
@@ -40,6 +40,15 @@ impl Clock {
 #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
 fn monotonic() -> Monotonic {
     Monotonic::now()
+}
+
+/// The time since the Unix epoch, as the machine we run on has it; zero before. Only for what is
+/// compared with times that others tell, such as the beginnings of slots: it may jump.
+#[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+pub fn wall() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,21 +4,23 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use samanea_core::{
     base::{HeaderView, Instant, Rules, Serial, Ticket, Tip, TxId},
     chain::{self, Answer, Question, Verdict},
+    governor,
     node::Notice,
 };
-use samanea_std::Application;
+use samanea_std::{Application, clock};
 use tokio::sync::watch;
 use tracing::{Span, debug, info, warn};
 
 use crate::{
     Block,
+    metrics::Measures,
     rules::{BlockFault, Eras, check_block},
     store::Store,
 };
@@ -42,6 +44,8 @@ pub struct Progress {
     pub last_fault: Option<String>,
     /// Listening sockets that are lost.
     pub listeners_lost: usize,
+    /// Times that what is known of peers should have been saved.
+    pub saves_due: u64,
 }
 
 /// The application of one node.
@@ -50,6 +54,7 @@ pub struct App {
     store: Store,
     pool: Pool,
     progress: watch::Sender<Progress>,
+    measures: Arc<Measures>,
     /// What its log lines are told under.
     span: Span,
 }
@@ -67,7 +72,22 @@ impl App {
             store: Store::new(blocks_max),
             pool: Pool::default(),
             progress: watch::Sender::default(),
+            measures: Arc::default(),
         }
+    }
+
+    /// The same, that measures by a clock of slots.
+    #[must_use]
+    pub fn measuring(self, measures: Measures) -> Self {
+        Self {
+            measures: Arc::new(measures),
+            ..self
+        }
+    }
+
+    /// What is measured along the way.
+    pub const fn measures(&self) -> &Arc<Measures> {
+        &self.measures
     }
 
     /// Keeps a block of our own, so that it can be served once the node knows its header.
@@ -96,6 +116,29 @@ impl App {
                 warn!(point = %view.point, %wrong, "block refused");
                 Verdict::WrongBody
             }
+        }
+    }
+
+    fn on_governor(&self, notice: &governor::Notice) {
+        use governor::Notice;
+        match notice {
+            Notice::Trace(trace) => {
+                debug!(?trace, "peers");
+                self.measures.trace(trace);
+            }
+            Notice::SaveDue => self
+                .progress
+                .send_modify(|progress| progress.saves_due += 1),
+            Notice::Trust(trust) => info!(?trust, "peers"),
+            Notice::TargetsRefused(insane) => warn!(%insane, "targets refused"),
+            Notice::RootsCut(count) => {
+                warn!(
+                    count,
+                    "local roots beyond the target of known peers are left out"
+                );
+            }
+            Notice::Stuck => warn!("untrusted peers cannot be let go: restart the node"),
+            other => debug!(?other, "peers"),
         }
     }
 
@@ -148,6 +191,7 @@ impl Application for App {
 
     fn notice(&self, now: Instant, notice: &Notice) {
         let _within = self.span.enter();
+        self.measures.notice(clock::wall(), notice);
         match notice {
             Notice::Up {
                 conn,
@@ -177,6 +221,7 @@ impl Application for App {
                 debug!(?conn, block = tip.block_no, point = %tip.point, "peer's tip");
             }
             Notice::Chain(notice) => self.on_chain(now, notice),
+            Notice::Governor(notice) => self.on_governor(notice),
             Notice::ListenerLost(listener) => {
                 warn!(?listener, "no longer listening");
                 self.progress

@@ -2,7 +2,10 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use samanea_core::node::{Command, Engine, Node};
+use samanea_core::{
+    base::Instant,
+    node::{Command, Engine, Node},
+};
 use samanea_std::{Application, Options};
 use samanea_tokio::Dns;
 use tokio::runtime;
@@ -78,6 +81,14 @@ impl Handle {
         match self {
             Self::Tokio(handle) => handle.with(look),
             Self::Std(handle) => handle.with(look),
+        }
+    }
+
+    /// The time as the node is told it.
+    pub fn now(&self) -> Instant {
+        match self {
+            Self::Tokio(handle) => handle.now(),
+            Self::Std(handle) => handle.now(),
         }
     }
 

@@ -1,20 +1,30 @@
 //! A node on the Samanea stack: the parts of the binary, each usable alone.
 //!
 //! ```text
-//!  immutable (files) ─┐                                   ┌─▶ cli: devnet, run, ping, replay
+//!  immutable (files) ─┐                                   ┌─▶ cli: devnet, run, ping, replay, peers, explain
 //!                     ├─▶ Block {view, header, body} ─▶ app (store) ◀─▶ driver ◀─▶ samanea_core
 //!  generate (a seed) ─┘                                   ▲
 //!  a peer's block ─▶ rules::check_block ──────────────────┘
+//!
+//!  driver ─▶ office (looks at the engine) ─▶ metrics (HTTP), control (socket) ─▶ peers, map
+//!                                       └──▶ memory (state directory)
 //! ```
 
 pub mod app;
 pub mod cli;
+pub mod control;
 pub mod devnet;
 pub mod driver;
 pub mod generate;
 pub mod immutable;
+pub mod map;
+pub mod memory;
+pub mod metrics;
+pub mod office;
+pub mod peers;
 pub mod ping;
 pub mod rules;
+pub mod slots;
 pub mod store;
 pub mod tape;
 pub mod topology;

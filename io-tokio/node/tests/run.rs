@@ -63,7 +63,7 @@ fn a_node_tells_about_its_connections_when_asked() {
 #[test]
 fn a_node_without_descriptors_takes_fewer_connections_and_says_so() {
     let mut command = Command::new("sh");
-    let listen = "run --listen 127.0.0.1:0 --magic 77";
+    let listen = "run --listen 127.0.0.1:0 --magic 77 --metrics none";
     command
         .args(["-c", &format!("ulimit -n 400 && exec \"$0\" {listen}")])
         .arg(env!("CARGO_BIN_EXE_samanea"));

@@ -61,6 +61,9 @@ impl Safety {
         {
             self.asked.retain(|(asked, _)| asked != peer);
         }
+        if !matches!(event, Event::Asked { .. }) {
+            self.told = None;
+        }
         sane(report, &self.config, world, after);
         self.known(report, world, event, before, after);
         self.forgotten(report, event, actions, before, after);

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use samanea_core::base::{Hash32, Point};
 
+use super::office;
 use crate::driver::Driver;
 
 /// A node of a block-diffusing network.
@@ -28,6 +29,10 @@ pub(super) enum Command {
     Ping(Ping),
     /// Runs a tape again and compares all that the node did
     Replay(Replay),
+    /// Shows the peers of a running node
+    Peers(office::Peers),
+    /// Explains one peer of a running node: why it is what it is, and what is waited for
+    Explain(office::Explain),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -138,6 +143,8 @@ pub(super) struct Run {
     /// not counted
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(super) per_prefix: u32,
+    #[command(flatten)]
+    pub(super) office: office::Options,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -6,6 +6,7 @@
 
 mod args;
 mod devnet;
+mod office;
 mod ping;
 mod plan;
 mod reload;
@@ -38,6 +39,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::main(args),
         Command::Ping(args) => ping::main(args),
         Command::Replay(args) => replay::main(args),
+        Command::Peers(args) => office::peers(args),
+        Command::Explain(args) => office::explain(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

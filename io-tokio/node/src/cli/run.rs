@@ -15,7 +15,9 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
-    Failure, args, plan, read_chain,
+    Failure, args,
+    office::Working,
+    plan, read_chain,
     reload::Watched,
     runtime,
     signals::{Signal, Signals},
@@ -122,7 +124,7 @@ fn start(args: &args::Run, first: Option<&Block>) -> Result<Start, Failure> {
 
 async fn run(
     args: &args::Run,
-    config: Config,
+    mut config: Config,
     chain: Vec<Block>,
     roots: Option<plan::Roots>,
 ) -> Result<(), Failure> {
@@ -135,7 +137,10 @@ async fn run(
         peers.push(found.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?);
     }
 
-    let app = Arc::new(App::new(config.chain.headers_max));
+    let mut office = args.office.open()?;
+    config.governor.trace |= office.traces();
+    let measures = args.office.measures(args.magic.unwrap_or_default());
+    let app = Arc::new(App::new(config.chain.headers_max).measuring(measures));
     let node = Node::new(Engine::new(config), args.seed.unwrap_or_else(any_seed));
     let mut options = Options::default();
     options.listen.clone_from(&args.listen);
@@ -163,18 +168,28 @@ async fn run(
         info!(blocks = chain.len(), tip = %last.view.point, "serving");
     }
     drop(chain);
+    if let Some(saved) = office.saved.take() {
+        info!(peers = saved.peers.len(), "remembered");
+        handle.command(Command::Restore(Box::new(saved)));
+    }
     for peer in peers {
         handle.command(Command::AddPeer(peer));
     }
 
     if let Some(watched) = &watched {
-        watched
-            .all()
-            .into_iter()
-            .for_each(|command| handle.command(command));
+        for command in watched.all() {
+            handle.command(command);
+        }
     }
 
-    let ended = attend(&handle, &mut signals, app.watch(), &mut watched).await;
+    let ended = match office.work(&handle, app.measures()).await {
+        Ok(office) => {
+            let ended = attend(&handle, &mut signals, app.watch(), &office, &mut watched).await;
+            office.save(&handle).await;
+            ended
+        }
+        Err(failure) => Err(failure),
+    };
     handle.stop().await;
     if let Some(tape) = tape {
         let tape = tape.finish().map_err(Failure::run)?;
@@ -189,9 +204,12 @@ async fn attend(
     handle: &Handle,
     signals: &mut Signals,
     mut progress: watch::Receiver<Progress>,
+    office: &Working,
     watched: &mut Option<Watched>,
 ) -> Result<(), Failure> {
     let listeners = handle.listening().len();
+    let mut saves = progress.clone();
+    let mut saved = 0;
     loop {
         tokio::select! {
             signal = signals.recv() => match signal {
@@ -205,6 +223,10 @@ async fn attend(
             () = changed(watched) => reload(handle, watched),
             Ok(_) = progress.wait_for(|progress| progress.listeners_lost >= listeners) => {
                 return Err(Failure::run("no listening socket is left"));
+            }
+            due = save_due(&mut saves, saved) => {
+                saved = due;
+                office.save(handle).await;
             }
         }
     }
@@ -220,12 +242,24 @@ async fn changed(watched: &mut Option<Watched>) {
 
 /// Reads the topology again and tells the node what changed.
 fn reload(handle: &Handle, watched: &mut Option<Watched>) {
-    match watched {
-        Some(watched) => {
-            let told = watched.reload().into_iter();
-            told.for_each(|command| handle.command(command));
-        }
-        None => warn!("there is no --topology to read again"),
+    let Some(watched) = watched else {
+        warn!("there is no --topology to read again");
+        return;
+    };
+    for command in watched.reload() {
+        handle.command(command);
+    }
+}
+
+/// Waits until saving is due for more than so many times: how often it was.
+async fn save_due(progress: &mut watch::Receiver<Progress>, saved: u64) -> u64 {
+    match progress
+        .wait_for(|progress| progress.saves_due > saved)
+        .await
+    {
+        Ok(progress) => progress.saves_due,
+        // Only without the application, which outlives us.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -276,11 +310,13 @@ mod tests {
         .await
         .unwrap();
         let mut signals = Signals::new().unwrap();
+        let office = Working::default();
         let lose = |id| app.notice(Instant::ZERO, &Notice::ListenerLost(ListenerId(id)));
 
         lose(0);
         let mut none = None;
-        let mut ended = Box::pin(attend(&handle, &mut signals, app.watch(), &mut none));
+        let running = attend(&handle, &mut signals, app.watch(), &office, &mut none);
+        let mut ended = Box::pin(running);
         tokio::select! {
             biased;
             _ = &mut ended => panic!("one is left"),

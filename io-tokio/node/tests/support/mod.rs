@@ -100,9 +100,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node on a port of its own and waits until it listens.
+    /// Starts a node on a port of its own and waits until it listens; without metrics unless
+    /// they are asked for.
     pub fn run(args: &[&str]) -> Self {
         let mut command = samanea(["run", "--listen", "127.0.0.1:0"]);
+        if !args.contains(&"--metrics") {
+            command.args(["--metrics", "none"]);
+        }
         command.args(args);
         Self::start(command)
     }

@@ -1,0 +1,138 @@
+//! What a running node shows of itself: its engine, looked at for metrics, for the control socket
+//! and for what is saved.
+//!
+//! Looks are short: what is needed is copied under the node's lock and made into words outside.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use samanea_core::governor::Saved;
+
+use crate::{
+    control::{Goals, ROWS_MAX, Source, Table},
+    driver::Handle,
+    metrics::{Figures, Measures},
+    peers::{self, Explained},
+};
+
+/// The numbers of this moment.
+pub fn figures(handle: &Handle, measures: &Measures) -> Figures {
+    let mut figures = handle.with(|node| {
+        let engine = node.machine();
+        Figures {
+            peers: *engine.governor().counters(),
+            conns: engine.manager().counters(),
+            tip: engine.chain().tip(),
+            served: engine.chain().served(),
+            ..Figures::default()
+        }
+    });
+    figures.measured = measures.now();
+    figures
+}
+
+/// What is to be kept over a restart.
+pub fn saved(handle: &Handle) -> Saved {
+    let now = handle.now();
+    handle.with(|node| node.machine().governor().saved(now))
+}
+
+/// Answers the questions of the control socket.
+#[derive(Clone)]
+pub struct Desk(Handle);
+
+impl Desk {
+    /// About this node.
+    pub fn new(handle: &Handle) -> Arc<Self> {
+        Arc::new(Self(handle.clone()))
+    }
+}
+
+impl Source for Desk {
+    fn peers(&self) -> Table {
+        let now = self.0.now();
+        let (known, conns) = self.0.with(|node| {
+            let engine = node.machine();
+            let known: Vec<_> = engine.governor().explain_all().collect();
+            (known, engine.manager().explain_all())
+        });
+        let all = peers::rows(now, known, conns);
+        limited(all, ROWS_MAX)
+    }
+
+    fn explain(&self, peer: SocketAddr) -> Option<Explained> {
+        let now = self.0.now();
+        let node = self.0.with(|node| node.machine().explain(peer));
+        peers::explained(now, &node)
+    }
+
+    fn goals(&self) -> Goals {
+        self.0.with(|node| {
+            let governor = node.machine().governor();
+            Goals {
+                targets: governor.targets(),
+                counters: *governor.counters(),
+            }
+        })
+    }
+}
+
+/// At most `max` rows: the connected first when there are more, then by address.
+fn limited(mut rows: Vec<peers::Row>, max: usize) -> Table {
+    let all = rows.len();
+    if all > max {
+        rows.sort_by_key(|row| row.temperature.as_deref() == Some("cold"));
+        rows.truncate(max);
+        rows.sort_by_key(|row| row.peer);
+    }
+    Table {
+        left_out: (all - rows.len()) as u64,
+        rows,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use samanea_core::{
+        base::Instant,
+        governor::{self, Next, Score, Status},
+    };
+
+    use super::*;
+
+    fn known(n: u8, status: Status) -> governor::Explanation {
+        governor::Explanation {
+            peer: ([192, 0, 2, n], 1).into(),
+            source: governor::Source::NonRoot,
+            status,
+            since: Instant::ZERO,
+            group: None,
+            kept: false,
+            told_by: None,
+            failures: 0,
+            reached: false,
+            tepid: false,
+            advertise: true,
+            sharing: None,
+            score: Score::default(),
+            round_trip: None,
+            hops: None,
+            next: Next::Nothing,
+        }
+    }
+
+    #[test]
+    fn of_too_many_rows_the_connected_stay() {
+        let statuses = [
+            Status::Cold,
+            Status::Cold,
+            Status::Hot,
+            Status::Cold,
+            Status::Warm,
+        ];
+        let known = (1..).zip(statuses).map(|(n, status)| known(n, status));
+        let table = limited(peers::rows(Instant::ZERO, known, []), 3);
+        let last = |row: &peers::Row| row.peer.ip().to_string().pop();
+        let shown: String = table.rows.iter().filter_map(last).collect();
+        assert_eq!((shown.as_str(), table.left_out), ("135", 2));
+    }
+}
