@@ -17,7 +17,7 @@ use proptest::{
 };
 use samanea_core::base::Seeded;
 use samanea_sim::governor::{
-    Breach, Extras, Flavour, Journal, Law, Scenario, Seen, Size, Verdict, run, shortest,
+    Breach, Doing, Extras, Flavour, Journal, Law, Scenario, Seen, Size, Verdict, run, shortest,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -409,6 +409,29 @@ fn everything_of_interest_has_happened() {
         .map(|(what, least)| (what, seen.marks(what), least))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Where every peer does as it is told, fewer of them are always reached in time.
+#[test]
+fn with_tame_peers_no_step_of_the_churn_downwards_is_late() {
+    let mut seen = Seen::default();
+    for number in 0..24 {
+        let mut scenario = scenario(number * 7);
+        scenario = scenario.simpler().swap_remove(0);
+        scenario.events.clear();
+        // Local roots stay hot whatever the target is.
+        for doing in &mut scenario.start {
+            if let Doing::Topology(topology) = doing {
+                topology.local.clear();
+            }
+        }
+        scenario.config.churn.on = true;
+        scenario.horizon = HOUR * 5;
+        seen.add(&run(&scenario, Journal::Off).seen);
+    }
+    assert_eq!(seen.marks("a step downwards took too long"), 0);
+    let cycles = seen.marks("a whole cycle of the churn");
+    assert!(cycles >= 40, "{cycles} cycles");
 }
 
 /// Scenarios that nobody has seen before keep every law.

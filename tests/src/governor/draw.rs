@@ -163,15 +163,15 @@ impl Draw<'_> {
     pub(super) fn names(&mut self, peers: usize) -> Vec<Name> {
         let mut names = Vec::new();
         for at in 0..3 + self.place(3) {
-            let lookups = (0..1 + self.place(4)).map(|_| self.lookup()).collect();
+            let lookups = (0..=self.place(4)).map(|_| self.lookup()).collect();
             names.push(Name {
                 name: format!("host{at}.pool.test").into(),
                 meaning: Meaning::Host(self.some(peers, 4)),
                 lookups,
             });
         }
-        for at in 0..1 + self.place(3) {
-            let services = (0..1 + self.place(3))
+        for at in 0..=self.place(3) {
+            let services = (0..=self.place(3))
                 .map(|_| Service {
                     priority: u16::try_from(self.below(3)).unwrap_or(0),
                     weight: u16::try_from(self.below(5)).unwrap_or(0),
@@ -182,7 +182,7 @@ impl Draw<'_> {
             names.push(Name {
                 name: format!("relays{at}.pool.test").into(),
                 meaning: Meaning::Service(services),
-                lookups: (0..1 + self.place(3)).map(|_| self.lookup()).collect(),
+                lookups: (0..=self.place(3)).map(|_| self.lookup()).collect(),
             });
         }
         names
@@ -295,7 +295,7 @@ impl Draw<'_> {
     }
 
     fn group(&mut self, of: &Scenario) -> LocalGroup {
-        let access_points: Vec<Relay> = (0..1 + self.place(4)).map(|_| self.relay(of)).collect();
+        let access_points: Vec<Relay> = (0..=self.place(4)).map(|_| self.relay(of)).collect();
         let warm = self.below(5);
         LocalGroup {
             hot: self.below(warm + 1),
@@ -319,7 +319,7 @@ impl Draw<'_> {
         (0..count)
             .map(|_| Pool {
                 stake: (1 << 40) + (u64::from(self.below(1 << 16)) << 44),
-                relays: (0..1 + self.place(3)).map(|_| self.relay(of)).collect(),
+                relays: (0..=self.place(3)).map(|_| self.relay(of)).collect(),
             })
             .collect()
     }

@@ -43,13 +43,15 @@ struct Asked {
 
 /// How long somebody may wait for each law.
 fn bound(law: Law, extras: Extras) -> Duration {
+    // Promotions that the caps forbid are looked at again after ten seconds.
+    let capped = matches!(law, Law::EstablishedBelow | Law::BigEstablishedBelow);
+    if capped && extras == Extras::On {
+        return Duration::from_secs(11);
+    }
     Duration::from_secs(match law {
-        // Promotions that the caps forbid are looked at again after ten seconds.
-        Law::EstablishedBelow | Law::BigEstablishedBelow if extras == Extras::On => 11,
         Law::Asks => 30,
-        Law::ActiveBelow | Law::Roots | Law::BigRoots | Law::StaysTrusted => 10,
+        Law::ActiveBelow | Law::Roots | Law::BigRoots | Law::OnlyTrusted | Law::StaysTrusted => 10,
         Law::BigActiveBelow | Law::GroupHot => 11,
-        Law::OnlyTrusted => 10,
         Law::TrustedKnown => 600,
         Law::Names => 1_000,
         Law::NotOnlyBootstrap => 400,
@@ -72,10 +74,11 @@ impl Overlooked {
         for action in actions {
             match action {
                 Action::AskPeers { .. } => self.forget(Law::Asks),
-                Action::Resolve { question, .. } => {
-                    if let Question::Addresses { name, .. } = question {
-                        self.names.insert(name.clone(), now);
-                    }
+                Action::Resolve {
+                    question: Question::Addresses { name, .. },
+                    ..
+                } => {
+                    self.names.insert(name.clone(), now);
                 }
                 Action::Notice(Notice::Trace(trace)) => match trace {
                     Trace::RootsRequest { big, .. } => self.roots[usize::from(*big)].open = true,
@@ -102,7 +105,7 @@ impl Overlooked {
 
     /// Nothing happens until then: whose time is over by then was overlooked.
     pub(super) fn until(
-        &mut self,
+        &self,
         until: Instant,
         picture: &Picture,
         broken: &mut BTreeMap<Law, Breach>,
@@ -127,7 +130,7 @@ impl Overlooked {
         settled: &Settled,
     ) {
         let mut now = BTreeSet::new();
-        self.known(world, picture, &mut now);
+        Self::known(picture, &mut now);
         self.asks(world, picture, &mut now);
         self.roots(report, world, picture, &mut now);
         self.established(world, picture, report.now, &mut now);
@@ -146,7 +149,7 @@ impl Overlooked {
     }
 
     /// Above the target of known peers.
-    fn known(&self, world: &World<'_>, picture: &Picture, into: &mut Overlookable) {
+    fn known(picture: &Picture, into: &mut Overlookable) {
         let (targets, counters) = (picture.targets, picture.counters);
         let is_idle = |peer: &Explanation| matches!(peer.status, COLD | COLD_WAITING);
         let ordinary = counters.ordinary;
@@ -163,7 +166,6 @@ impl Overlooked {
             let those = picture.those(|peer| is_idle(peer) && peer.source == Source::Big);
             add(Law::BigKnownAbove, those, into);
         }
-        let _ = world;
     }
 
     /// Below it, and somebody could be asked.

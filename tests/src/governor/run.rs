@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
             if self.over {
                 return;
             }
-            let actions = self.step(event);
+            let actions = self.step(&event);
             for action in actions {
                 match self.world.order(&action) {
                     Ok(follows) => told.extend(follows),
@@ -214,9 +214,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn step(&mut self, event: Event) -> Vec<Action> {
+    fn step(&mut self, event: &Event) -> Vec<Action> {
         self.verdict.seen.steps += 1;
-        self.write("", &event);
+        self.write("", event);
         let twin = self.verdict.seen.steps.is_multiple_of(61).then(|| {
             let twin = self.twin();
             (twin, self.choice.clone())
@@ -259,9 +259,9 @@ impl<'a> Run<'a> {
             seen: &mut self.verdict.seen,
         };
         self.safety
-            .stepped(&mut report, &self.world, &event, &actions, &before, after);
-        self.settled.stepped(now, &self.world, &event, &actions);
-        self.overlooked.stepped(now, &event, &actions);
+            .stepped(&mut report, &self.world, event, &actions, &before, after);
+        self.settled.stepped(now, &self.world, event, &actions);
+        self.overlooked.stepped(now, event, &actions);
         actions
     }
 
@@ -271,13 +271,10 @@ impl<'a> Run<'a> {
         let twin = bytes
             .ok()
             .and_then(|bytes| postcard::from_bytes(&bytes).ok());
-        match twin {
-            Some(twin) => twin,
-            None => {
-                self.breach(Law::Snapshot, "cannot be saved and restored".into());
-                self.governor.clone()
-            }
-        }
+        twin.unwrap_or_else(|| {
+            self.breach(Law::Snapshot, "cannot be saved and restored".into());
+            self.governor.clone()
+        })
     }
 
     /// The end of an instant.

@@ -69,7 +69,7 @@ impl Safety {
         self.forgotten(report, event, actions, before, after);
         shared(report, world, event, actions, before, after);
         self.failed(report, event, actions, before, after);
-        self.overshoot(report, actions, before, after);
+        Self::overshoot(report, actions, before, after);
         acted_on(report, actions, before, after);
         for action in actions {
             report.seen.case(Law::Output, 1);
@@ -285,7 +285,7 @@ impl Safety {
         let fits = delay.is_some_and(|delay| {
             let asked = failure.delay.unwrap_or_default();
             let fuzz = config.fuzz + Duration::from_millis(1);
-            delay.max(mean) - delay.min(mean) <= fuzz || (asked > mean && delay >= asked)
+            delay.abs_diff(mean) <= fuzz || (asked > mean && delay >= asked)
         });
         report.holds(Law::BackOff, fits, || {
             format!("{peer} waits {delay:?} after {} failures", new.failures)
@@ -293,13 +293,7 @@ impl Safety {
     }
 
     /// Nobody is promoted beyond a target, local roots aside.
-    fn overshoot(
-        &self,
-        report: &mut Report<'_>,
-        actions: &[Action],
-        before: &Picture,
-        after: &Picture,
-    ) {
+    fn overshoot(report: &mut Report<'_>, actions: &[Action], before: &Picture, after: &Picture) {
         let aims = aims(actions, before, after);
         let most = |of: fn(&Targets) -> u32| aims.iter().map(of).max().unwrap_or(0);
         for action in actions {
@@ -513,8 +507,16 @@ impl Safety {
             Trace::ChurnStep { step, targets } => {
                 self.churn(report, world, *step, targets);
             }
-            Trace::ChurnDone { timeout: true, .. } => {
+            Trace::ChurnDone {
+                step,
+                timeout: true,
+                ..
+            } => {
                 report.seen.mark("a step of the churn took too long");
+                // Fewer known peers, too: but those that are connected cannot be forgotten.
+                if [1, 3, 7, 9].contains(step) {
+                    report.seen.mark("a step downwards took too long");
+                }
             }
             Trace::Inbound { .. } => report.seen.mark("inbound peers are taken"),
             Trace::Outage(true) => report.seen.mark("an outage is noticed"),

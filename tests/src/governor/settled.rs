@@ -163,7 +163,7 @@ impl Settled {
             picture.counters.big.active >= self.config.big_for_trust
         };
         // The traits of a kept peer, and those of a member of two groups, are not told apart here.
-        let doubtful = picture.count(|peer| peer.kept) > 0 || self.is_ambiguous(world);
+        let doubtful = picture.count(|peer| peer.kept) > 0 || is_ambiguous(world);
         if !doubtful {
             let told = picture.trust == Trust::Trusted;
             report.holds(Law::Trust, told == trusted, || {
@@ -173,17 +173,6 @@ impl Settled {
                 report.seen.mark("trusted");
             }
         }
-    }
-
-    fn is_ambiguous(&self, world: &World<'_>) -> bool {
-        let mut seen = BTreeSet::new();
-        let groups = world.said.topology.local.iter();
-        let mut members = groups.flat_map(|group| {
-            let points = group.access_points.iter();
-            let behind: BTreeSet<_> = points.flat_map(|relay| world.behind(relay)).collect();
-            behind
-        });
-        members.any(|member| !seen.insert(member))
     }
 
     /// The local roots that the topology and the answers so far make, unless services have a say.
@@ -362,4 +351,16 @@ pub(super) fn base_is_zero(config: &Config, world: &World<'_>) -> bool {
     } else {
         deadline.is_zero()
     }
+}
+
+/// Whether an address could belong to two groups.
+fn is_ambiguous(world: &World<'_>) -> bool {
+    let mut seen = BTreeSet::new();
+    let groups = world.said.topology.local.iter();
+    let mut members = groups.flat_map(|group| {
+        let points = group.access_points.iter();
+        let behind: BTreeSet<_> = points.flat_map(|relay| world.behind(relay)).collect();
+        behind
+    });
+    members.any(|member| !seen.insert(member))
 }

@@ -248,7 +248,6 @@ impl<'a> World<'a> {
 
     pub(super) fn due(&mut self, due: Due) -> Vec<Event> {
         match due {
-            Due::Scripted(_) => Vec::new(),
             Due::Dialled(p, epoch, outcome) if self.is_current(p, epoch, Stage::Connecting) => {
                 self.dialled(p, outcome)
             }
@@ -271,7 +270,8 @@ impl<'a> World<'a> {
             }
             Due::Lost(place) => self.crash(place, Duration::ZERO),
             Due::Ledger => self.tell_ledger().into_iter().collect(),
-            Due::Dialled(..)
+            Due::Scripted(_)
+            | Due::Dialled(..)
             | Due::Activation(..)
             | Due::Stopped(..)
             | Due::Cold(..)

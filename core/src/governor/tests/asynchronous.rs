@@ -2,7 +2,7 @@
 //!
 //! src: ouroboros-network, peer selection governor, monitored connections
 
-use alloc::vec;
+use alloc::{vec, vec::Vec};
 use core::time::Duration;
 
 use super::rig::{Rig, fault, peer, plain, s, targets};
@@ -137,7 +137,7 @@ fn a_liar_leaves_at_once_and_returns_no_earlier_than_its_time() {
 #[test]
 fn late_facts_of_strangers_change_nothing() {
     let mut rig = one(1);
-    let before = rig.governor.explain_all().collect::<alloc::vec::Vec<_>>();
+    let before = rig.governor.explain_all().collect::<Vec<_>>();
     rig.clear();
     let stranger = peer(9);
     for event in [
@@ -169,8 +169,5 @@ fn late_facts_of_strangers_change_nothing() {
     ] {
         rig.tell(event);
     }
-    assert_eq!(
-        rig.governor.explain_all().collect::<alloc::vec::Vec<_>>(),
-        before
-    );
+    assert_eq!(rig.governor.explain_all().collect::<Vec<_>>(), before);
 }

@@ -2,7 +2,7 @@
 //!
 //! src: ouroboros-network, Cardano's extension of the peer selection governor
 
-use alloc::vec;
+use alloc::{vec, vec::Vec};
 
 use super::rig::{
     Rig, big, fault, group, ledger, locals, peer, peers, plain, s, targets, use_ledger,
@@ -56,7 +56,7 @@ fn when_the_chain_is_old_all_untrusted_peers_go_and_bootstrap_peers_come() {
     rig.tell(Event::Judgement(Judgement::TooOld));
     assert!(rig.governor.targets().is_zero());
     rig.pass(s(120));
-    let known: alloc::vec::Vec<_> = rig.known().into_iter().collect();
+    let known: Vec<_> = rig.known().into_iter().collect();
     assert_eq!(known, [peer(0), peer(40), peer(41)]);
     let clean = rig
         .traces()
