@@ -527,7 +527,7 @@ impl Moved {
     }
 }
 
-const LAST: u8 = 12;
+pub(super) const LAST: u8 = 12;
 
 /// More than the phases there can be from one time to a later one: a start, its end, a cycle, and
 /// the wait after it. Only at the end of time itself would there be more.

@@ -205,6 +205,11 @@ impl Governor {
         self.local.groups().get(group)
     }
 
+    /// Cycles of churn that came to their end.
+    pub const fn cycles(&self) -> u64 {
+        self.cycles
+    }
+
     /// When the next cycle of churn begins, if none is under way.
     pub fn next_cycle(&self) -> Option<Instant> {
         match self.churn.phase() {

@@ -48,6 +48,8 @@ pub struct Governor {
     pub(super) aimed: Targets,
     pub(super) targets: Targets,
     pub(super) churn: Churn,
+    /// Cycles of churn that came to their end.
+    pub(super) cycles: u64,
 
     pub(super) topology: Topology,
     pub(super) kept: BTreeSet<SocketAddr>,
@@ -156,6 +158,7 @@ impl Governor {
             aimed: Targets::ZERO,
             targets: Targets::ZERO,
             churn: Churn::new(config.churn),
+            cycles: 0,
             topology: Topology::default(),
             kept: BTreeSet::new(),
             local: LocalRoots::default(),
@@ -333,14 +336,15 @@ impl Governor {
                     step,
                     took,
                     timeout,
-                } => self.trace(
-                    cx,
-                    Trace::ChurnDone {
+                } => {
+                    self.cycles = self.cycles.saturating_add(u64::from(step == churn::LAST));
+                    let done = Trace::ChurnDone {
                         step,
                         took,
                         timeout,
-                    },
-                ),
+                    };
+                    self.trace(cx, done);
+                }
             }
         }
         self.work.churn = out;

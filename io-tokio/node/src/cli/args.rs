@@ -58,9 +58,28 @@ pub(super) struct Devnet {
     /// Which node is recorded; by default the first that both follows and serves
     #[arg(long, value_name = "NODE", default_value_t = 1, requires = "tape")]
     pub(super) tape_node: usize,
-    /// The longest that the chain may take to reach everyone
+    /// The longest that the chain may take to reach everyone; in a line, the longest of each phase
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u32,
+    /// Who knows whom at the start
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) topology: Shape,
+    /// In a line: how many others each node knows at the start
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10))]
+    pub(super) roots: u16,
+    /// In a line: how many times shorter than usual the times of peer selection are
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(super) scale: u32,
+}
+
+/// Who knows whom in a devnet at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shape {
+    /// One or two of the three before it, and they are kept: blocks travel several hops
+    #[default]
+    Hops,
+    /// Those right before it in a line; the others are found, and peers change
+    Line,
 }
 
 /// What runs the nodes of a devnet.

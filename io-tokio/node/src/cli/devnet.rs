@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::{Failure, args, read_chain, runtime, say, signals::Signals};
 use crate::{
+    Block,
     app::Progress,
     devnet::{self, Plan, Report},
     generate::Recipe,
@@ -25,6 +26,9 @@ pub(super) fn main(args: &args::Devnet) -> Result<(), Failure> {
         recipe.chain().collect()
     };
     let nodes = usize::from(args.nodes);
+    if args.topology == args::Shape::Line {
+        return line(args, &chain);
+    }
     if args.tape.is_some() && args.tape_node >= nodes {
         return Err(Failure::input(format!(
             "--tape-node {}: there are only the nodes 0 to {}",
@@ -51,6 +55,94 @@ pub(super) fn main(args: &args::Devnet) -> Result<(), Failure> {
     // The bars have done their work; what stays is the table.
     let _ = bars.clear();
     tell(&report, args)
+}
+
+/// Nodes that find each other.
+fn line(args: &args::Devnet, chain: &[Block]) -> Result<(), Failure> {
+    let nodes = usize::from(args.nodes);
+    if nodes < LINE_MIN {
+        return Err(Failure::input(format!(
+            "--nodes {nodes}: a line has {LINE_MIN} nodes at least"
+        )));
+    }
+    if args.tape.is_some() {
+        return Err(Failure::input("--tape: not in a line"));
+    }
+    let plan = devnet::line::Plan {
+        drivers: (0..nodes).map(|node| args.driver.of(node)).collect(),
+        roots: args.roots.into(),
+        seed: args.seed,
+        scale: args.scale,
+        timeout: Duration::from_secs(args.timeout.into()),
+    };
+    let report = runtime()?.block_on(async {
+        let mut stop = Signals::new()?;
+        tokio::select! {
+            report = devnet::line::run(&plan, chain) => report.map_err(failed),
+            word = stop.end() => Err(Failure::run(word)),
+        }
+    })?;
+    let targets = report.targets;
+    say(members(&report));
+    say(format_args!(
+        "targets: {} known, {} established, {} active; times of peer selection divided by {}",
+        targets.known, targets.established, targets.active, args.scale
+    ));
+    for (phase, took) in &report.phases {
+        match took {
+            Some(took) => say(format_args!("{phase}: {:.1} s", took.as_secs_f64())),
+            None => say(format_args!("{phase}: not within {} s", args.timeout)),
+        }
+    }
+    match report.missed() {
+        None => Ok(()),
+        Some(phase) => Err(Failure::run(format!(
+            "{phase}: not within {} s",
+            args.timeout
+        ))),
+    }
+}
+
+/// A smaller line has too few nodes to lose some and to find others.
+const LINE_MIN: usize = 10;
+
+fn members(report: &devnet::line::Report) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header([
+            "node",
+            "driver",
+            "knew",
+            "known",
+            "established",
+            "active",
+            "targets after",
+            "churn cycles",
+            "tip",
+            "",
+        ]);
+    for node in &report.nodes {
+        let knew: Vec<String> = node.knows.iter().map(ToString::to_string).collect();
+        let count = &node.counters.ordinary;
+        table.add_row([
+            node.number.to_string(),
+            node.driver.to_string(),
+            knew.join(", "),
+            count.known.to_string(),
+            count.established.to_string(),
+            count.active.to_string(),
+            node.reached.map_or_else(
+                || String::from("never"),
+                |took| format!("{:.1} s", took.as_secs_f64()),
+            ),
+            node.cycles.to_string(),
+            node.tip.len().to_string(),
+            String::from(if node.stopped { "stopped" } else { "" }),
+        ]);
+    }
+    table
 }
 
 fn failed(error: devnet::Error) -> Failure {

@@ -1,5 +1,7 @@
 //! Several real nodes on loopback: the first has a chain, the others get it hop by hop.
 
+pub mod line;
+
 use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
