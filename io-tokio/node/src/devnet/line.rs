@@ -442,4 +442,17 @@ fn hurry(config: &mut Config, scale: u32) {
     for span in spans {
         *span /= scale;
     }
+    // A step of churn that waits for a block, or for an answer, has time for it.
+    let churn = &mut config.governor.churn;
+    for span in [
+        &mut churn.deactivate,
+        &mut churn.close,
+        &mut churn.discover,
+        &mut churn.step,
+    ] {
+        *span = (*span / scale).max(STEP_MIN.min(*span));
+    }
 }
+
+/// The least time for a step of churn.
+const STEP_MIN: Duration = Duration::from_secs(3);
