@@ -210,10 +210,10 @@ impl<'a> Value<'a> {
         let offset = self.text.as_ptr().addr();
         let offset = offset.saturating_sub(document.text.as_ptr().addr());
         let before = document.text.as_bytes().get(..offset).unwrap_or_default();
-        let lines = before.iter().filter(|byte| **byte == b'\n').count();
+        let line = before.split(|byte| *byte == b'\n').count();
         Place {
             file: document.file.to_owned(),
-            line: Some(lines.saturating_add(1)),
+            line: Some(line),
             path: self.path.clone(),
         }
     }

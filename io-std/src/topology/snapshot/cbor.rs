@@ -87,6 +87,7 @@ fn snapshot(reader: &mut Reader<'_>) -> Result<File, Malformed> {
 }
 
 /// A list that was opened: whether it ends with a break.
+#[derive(Clone, Copy)]
 struct Open {
     is_indefinite: bool,
 }
@@ -322,12 +323,12 @@ impl Reader<'_> {
                 name.and_then(|name| access::from_parts(name, port))
             }
             1 => {
-                let bytes = self.each("four bytes", 4, |reader| reader.part::<u8>())?;
+                let bytes = self.each("four bytes", 4, Self::part::<u8>)?;
                 let ip: [u8; 4] = bytes.try_into().map_err(|_| refuse())?;
                 access::from_ip(IpAddr::from(Ipv4Addr::from(ip)), port)
             }
             2 => {
-                let words = self.each("eight words", 8, |reader| reader.part::<u16>())?;
+                let words = self.each("eight words", 8, Self::part::<u16>)?;
                 let ip: [u16; 8] = words.try_into().map_err(|_| refuse())?;
                 access::from_ip(IpAddr::from(Ipv6Addr::from(ip)), port)
             }

@@ -107,10 +107,10 @@ impl Mix {
 #[derive(Clone, Debug, Args)]
 pub(super) struct Run {
     /// Where to listen, IP:PORT; may be given again
-    #[arg(long, value_name = "ADDR", required_unless_present = "dry_run")]
+    #[arg(long, value_name = "ADDR", required_unless_present = "only_plan")]
     pub(super) listen: Vec<SocketAddr>,
     /// The network's magic number
-    #[arg(long, value_name = "N", required_unless_present = "dry_run")]
+    #[arg(long, value_name = "N", required_unless_present = "only_plan")]
     pub(super) magic: Option<u32>,
     /// The roots and, in a file that it names, the big ledger peers: topology.json of
     /// cardano-node. Read again on SIGHUP and when it changes
@@ -120,8 +120,8 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Read all files, tell what would be done with them, and end
-    #[arg(long, requires = "topology")]
-    pub(super) dry_run: bool,
+    #[arg(long = "dry-run", requires = "topology")]
+    pub(super) only_plan: bool,
     /// A peer to follow, HOST:PORT; may be given again
     #[arg(long, value_name = "ADDR")]
     pub(super) peer: Vec<Remote>,

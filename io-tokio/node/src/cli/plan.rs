@@ -113,9 +113,7 @@ fn facts_of(roots: &Roots, settings: &Settings) -> Vec<(&'static str, String)> {
         .as_ref()
         .and_then(|read| read.snapshot.point.slot())
     {
-        when.push_str(&format!(
-            "; the snapshot until the ledger is past slot {slot}"
-        ));
+        when = format!("{when}; the snapshot until the ledger is past slot {slot}");
     }
     facts.push(("ledger peers", when));
     let (mode, protects) = match roots.consensus {

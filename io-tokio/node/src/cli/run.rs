@@ -33,7 +33,7 @@ use crate::{
 pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
     let settings = plan::settings(args)?;
     let roots = plan::roots(args, &settings)?;
-    if args.dry_run {
+    if args.only_plan {
         if let Some(roots) = &roots {
             plan::tell(roots, &settings);
         }
