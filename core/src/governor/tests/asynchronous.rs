@@ -16,7 +16,7 @@ fn one(active: u32) -> Rig {
     let mut rig = Rig::young(plain(), targets(0, 1, 1, active), Topology::default());
     rig.tell(Event::Mature(vec![(peer(0), true)]));
     rig.pass(s(5));
-    assert_eq!(rig.hot().len() as u32, active);
+    assert_eq!(rig.governor.counters().ordinary.active, active);
     rig
 }
 

@@ -6,9 +6,9 @@ use core::{net::SocketAddr, time::Duration};
 use crate::{
     base::{Choice, Class, Cx, Instant, Machine as _, NoRules, Seeded},
     governor::{
-        Action, Config, Event, Explanation, Failure, Governor, Judgement, Ledger, LedgerState,
-        LocalGroup, Newcomers, Notice, Pool, Relay, Source, Status, Targets, Topology, Trace,
-        Traits, UseLedger,
+        Action, ChurnTimes, Config, Event, Explanation, Failure, Governor, Judgement, Ledger,
+        LedgerState, LocalGroup, Newcomers, Notice, Policy, Pool, Relay, Source, Status, Targets,
+        Topology, Trace, Traits, UseLedger,
     },
 };
 
@@ -47,29 +47,37 @@ pub(super) const fn s(n: u64) -> Duration {
 
 /// Settings without churn and without what goes beyond the reference.
 pub(super) fn plain() -> Config {
-    let mut config = Config::default();
-    config.trace = true;
-    config.churn.on = false;
-    config.churn.head_start = Duration::ZERO;
-    config.policy.prefix_max = u32::MAX;
-    config.policy.operator_max = u32::MAX;
-    config.policy.demoted_hold_off = Duration::ZERO;
-    config.policy.count_failed_demotions = false;
-    config.policy.detect_outage = false;
-    config.policy.close_percent = 0;
-    config.policy.newcomers = Newcomers::Nothing;
-    config.policy.sample = Duration::ZERO;
-    config
+    let full = full();
+    Config {
+        policy: Policy {
+            prefix_max: u32::MAX,
+            operator_max: u32::MAX,
+            demoted_hold_off: Duration::ZERO,
+            count_failed_demotions: false,
+            detect_outage: false,
+            close_percent: 0,
+            newcomers: Newcomers::Nothing,
+            ..full.policy
+        },
+        ..full
+    }
 }
 
 /// Settings with all policies, without churn.
 pub(super) fn full() -> Config {
-    let mut config = Config::default();
-    config.trace = true;
-    config.churn.on = false;
-    config.churn.head_start = Duration::ZERO;
-    config.policy.sample = Duration::ZERO;
-    config
+    Config {
+        trace: true,
+        churn: ChurnTimes {
+            on: false,
+            head_start: Duration::ZERO,
+            ..ChurnTimes::default()
+        },
+        policy: Policy {
+            sample: Duration::ZERO,
+            ..Policy::default()
+        },
+        ..Config::default()
+    }
 }
 
 /// Targets of ordinary peers.
@@ -190,10 +198,10 @@ impl Rig {
             self.governor.step(&mut cx, event);
             self.governor.check_invariants().unwrap();
             for action in out {
-                self.log.push((self.now, action.clone()));
                 if !self.silent {
-                    told.extend(self.carry_out(action));
+                    told.extend(self.carry_out(&action));
                 }
+                self.log.push((self.now, action));
             }
         }
     }
@@ -203,9 +211,9 @@ impl Rig {
         self.due.insert((self.now.after(span), self.queued), event);
     }
 
-    fn carry_out(&mut self, action: Action) -> Option<Event> {
+    fn carry_out(&mut self, action: &Action) -> Option<Event> {
         let network = fault(Class::Network);
-        match action {
+        match *action {
             Action::Establish { peer, .. } => {
                 let event = match self.refuses.get(&peer) {
                     Some(class) => Event::NotEstablished {
