@@ -158,7 +158,8 @@ fn tapes(all: &mut Vec<Input>) {
     for (seed, len) in (200..).zip([30_usize, 60, 100, 200, 300, 400, 600, 900]) {
         let name = format!("tape-{len:03}");
         add(all, "manager", &*name, noise(seed, len));
-        add(all, "accept", name, noise(seed + 100, len));
+        add(all, "accept", &*name, noise(seed + 100, len));
+        add(all, "governor", name, noise(seed + 200, len));
     }
 }
 

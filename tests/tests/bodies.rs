@@ -31,4 +31,5 @@ sieve! {
     node(64, 300)
     manager(512, 500)
     accept(512, 500)
+    governor(64, 500)
 }

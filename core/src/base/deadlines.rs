@@ -71,6 +71,14 @@ impl<K: Ord + Copy> Deadlines<K> {
         Some(key)
     }
 
+    /// The same keys, each with the deadline that `at` makes of its own.
+    #[must_use]
+    pub fn map(&self, at: impl Fn(Instant) -> Instant) -> Self {
+        let at: BTreeMap<K, Instant> = self.at.iter().map(|(key, was)| (*key, at(*was))).collect();
+        let order = at.iter().map(|(key, at)| (*at, *key)).collect();
+        Self { order, at }
+    }
+
     /// How many are set.
     pub fn len(&self) -> usize {
         self.at.len()

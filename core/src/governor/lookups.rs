@@ -325,6 +325,14 @@ impl Lookups {
         self.left_out
     }
 
+    /// While nothing is watched and no batch is under way its numbers mean nothing: the next
+    /// begin anew.
+    pub(super) fn renumber(&mut self) {
+        if self.watched.is_empty() && self.batches.is_empty() {
+            self.last = 0;
+        }
+    }
+
     fn number(&mut self) -> u64 {
         self.last = self.last.saturating_add(1);
         self.last

@@ -3,6 +3,7 @@
 mod active;
 mod answers;
 mod board;
+mod canonical;
 mod check;
 mod churn;
 mod config;
@@ -36,6 +37,7 @@ mod view;
 
 pub use answers::Answers;
 pub use board::{Board, Newcomers, Score, Worth};
+pub use canonical::Canonical;
 pub use config::{BackOff, ChurnTimes, Config, Names, Policy, Roots, Share};
 pub use diversity::Diversity;
 pub use event::{

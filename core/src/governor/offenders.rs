@@ -95,6 +95,20 @@ impl Offenders {
         until.since(now)
     }
 
+    /// Replaces each time by what `ahead` makes of it.
+    pub(super) fn rebase(&mut self, now: Instant, ahead: impl Fn(Instant) -> Instant) {
+        for offences in self.offences.values_mut() {
+            let left = offences.at(now, self.forgive);
+            *offences = Offences {
+                count: left.count,
+                next: ahead(left.next),
+                until: ahead(left.until),
+            };
+        }
+        self.returns = self.returns.map(&ahead);
+        self.forgets = self.forgets.map(&ahead);
+    }
+
     /// Until when an address is held off, if it is.
     pub fn held(&self, now: Instant, addr: &SocketAddr) -> Option<Instant> {
         self.returns.of(addr).filter(|until| *until > now)

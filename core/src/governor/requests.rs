@@ -61,6 +61,11 @@ impl Requests {
         self.roots.phase == Phase::Idle && self.big.phase == Phase::Idle
     }
 
+    /// Replaces each time by what `ahead` makes of it.
+    pub(super) fn rebase(&mut self, ahead: impl Fn(Instant) -> Instant) {
+        self.ledger_due = self.ledger_due.map(ahead);
+    }
+
     const fn of(&mut self, kind: Kind) -> &mut One {
         match kind {
             Kind::All => &mut self.roots,

@@ -10,6 +10,7 @@ use core::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::BitOr,
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use siphasher::sip::SipHasher13;
@@ -382,6 +383,32 @@ impl Table {
             peer.place = place;
         }
         count(&mut self.counters, source, status, u32::saturating_sub);
+    }
+
+    /// Replaces each time by what `ahead` makes of it, and how long a peer has been what it is by
+    /// its age, `rest` at most and only while it matters.
+    pub(super) fn rebase(
+        &mut self,
+        now: Instant,
+        ahead: impl Fn(Instant) -> Instant,
+        rest: Duration,
+    ) {
+        let rest = u32::try_from(rest.as_secs()).unwrap_or(u32::MAX);
+        let slots: Vec<SlotIndex> = self.cells.iter().flatten().flatten().copied().collect();
+        for slot in slots {
+            if let Some((_, peer)) = self.peers.at_mut(slot) {
+                let age = seconds(now).saturating_sub(peer.since).min(rest);
+                let matters = peer.flags.has(Flags::DEMOTED);
+                peer.since = if matters { age } else { 0 };
+                peer.until = if waits(peer.status) {
+                    ahead(peer.until)
+                } else {
+                    Instant::ZERO
+                };
+            }
+        }
+        let waiting = self.waiting.iter();
+        self.waiting = waiting.map(|(at, slot)| (ahead(*at), *slot)).collect();
     }
 
     pub(super) fn check_invariants(&self) -> Result<(), Violated> {

@@ -12,7 +12,7 @@ use samanea_core::proto::handshake::Mode;
 use samanea_sim::{
     corpus, engines,
     explore::{
-        Bound, explore,
+        Bound, Model, explore, governor,
         managers::{Scope, Trouble},
     },
     oracle::Seen,
@@ -43,8 +43,8 @@ enum Command {
         #[arg(long)]
         twice: bool,
     },
-    /// Explores every order of events among the connection tables of a few nodes; exit code 1 when
-    /// a property does not hold.
+    /// Explores every order of events among the connection tables of a few nodes, or around one
+    /// governor; exit code 1 when a property does not hold.
     Explore(Scoped),
     /// Plays one script a seed, even ones with faults, odd ones with small limits; exit code 1
     /// when a rule of connections is broken, after the shortest script that still breaks one.
@@ -73,10 +73,11 @@ enum Command {
 /// What `explore` explores.
 #[derive(Debug, Args)]
 struct Scoped {
-    /// A scope of the tests: alone, crowding, failing, leaf, meeting, stopping or three. Of the
-    /// other options only the bounds matter then.
+    /// A scope of the tests: alone, crowding, failing, leaf, meeting, stopping or three; of one
+    /// governor: changes, failures, governor (all of it), lies or sharing. Of the other options only the
+    /// bounds matter then.
     #[arg(long, value_parser = named)]
-    scope: Option<Scope>,
+    scope: Option<Named>,
     /// Nodes, each of which wants each other.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=4))]
     nodes: u8,
@@ -189,11 +190,18 @@ fn explore_tables(scoped: &Scoped) -> Result<(), String> {
     if scoped.duplex_only {
         scope.wishes.retain(|wish| wish.mode != Mode::InitiatorOnly);
     }
-    let scope = scoped.scope.as_ref().unwrap_or(&scope);
     let bound = Bound {
         states: scoped.states,
         depth: scoped.depth,
     };
+    match &scoped.scope {
+        Some(Named::Governor(scope)) => explored(scope, bound),
+        Some(Named::Tables(scope)) => explored(scope, bound),
+        None => explored(&scope, bound),
+    }
+}
+
+fn explored<M: Model>(scope: &M, bound: Bound) -> Result<(), String> {
     let report = explore(scope, bound);
     say(&mut std::io::stdout(), &report.to_string());
     if report.verdict.held() {
@@ -203,8 +211,20 @@ fn explore_tables(scoped: &Scoped) -> Result<(), String> {
     }
 }
 
-fn named(text: &str) -> Result<Scope, String> {
-    Scope::named(text).ok_or_else(|| format!("not one of {}", Scope::NAMES.join(", ")))
+/// A scope of the tests.
+#[derive(Clone, Debug)]
+enum Named {
+    Tables(Scope),
+    Governor(governor::Scope),
+}
+
+fn named(text: &str) -> Result<Named, String> {
+    let tables = Scope::named(text).map(Named::Tables);
+    let any = tables.or_else(|| governor::Scope::named(text).map(Named::Governor));
+    any.ok_or_else(|| {
+        let (tables, governor) = (Scope::NAMES, governor::Scope::NAMES);
+        format!("not one of {}, {}", tables.join(", "), governor.join(", "))
+    })
 }
 
 fn trouble(text: &str) -> Result<Trouble, String> {

@@ -14,6 +14,7 @@
 //! Limits: [`Bound`] says how many states and how deep. The first violation of *always* is one of
 //! least depth, because states are taken in order of depth.
 
+pub mod governor;
 pub mod managers;
 mod search;
 pub mod small;

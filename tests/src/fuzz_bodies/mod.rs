@@ -7,6 +7,7 @@
 mod accept;
 mod facing;
 mod frame;
+mod governor;
 mod handshake;
 mod manager;
 mod messages;
@@ -20,6 +21,7 @@ use samanea_core::base::Violated;
 
 pub use accept::accept;
 pub use frame::frame;
+pub use governor::governor;
 pub use handshake::handshake;
 pub use manager::manager;
 pub use messages::messages;
@@ -44,6 +46,7 @@ pub const ALL: &[Body] = &[
     ("manager", manager),
     ("accept", accept),
     ("topology", topology),
+    ("governor", governor),
 ];
 
 /// Panics when an invariant does not hold.

@@ -17,7 +17,7 @@ use samanea_core::{
 use super::scenario::{Doing, Drop, Manners, Meaning, Outcome, Scenario, To, Weather};
 
 /// What a peer is, as its connection sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// There is none.
     Cold,

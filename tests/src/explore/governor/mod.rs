@@ -1,0 +1,345 @@
+//! One governor among three peers, in every order of what they do.
+//!
+//! ```text
+//!  operator ─Targets, Topology─▶ Governor ─Establish, Activate, Deactivate, Close, AskPeers─▶ lines
+//!                                   ▲                                                          │
+//!      Established, NotEstablished, Activated, Deactivated, Cooling, Cold, Shared, Tick ◀──────┘
+//! ```
+//!
+//! The first peer is a local root, the second a public root, the third is told of by the second.
+//! Each has a line: what its connection is. Any order may be answered by success or failure at any
+//! time, any connection may fall by itself, and time goes on to the next deadline whenever it
+//! likes. All delays are one second, so that there are few moments to tell apart, and there is no
+//! churn. Of equally good peers either may be picked.
+//!
+//! States are canonical: times are relative, counts of the past are left out.
+
+mod laws;
+mod world;
+
+use core::time::Duration;
+
+use samanea_core::governor::{Config, ConsensusMode, Targets, Topology};
+use samanea_core::{
+    base::Class,
+    governor::{LocalGroup, PublicGroup, Relay, Traits, UseLedger},
+};
+
+use super::{Model, Violation};
+use crate::governor::address;
+pub use world::{Line, Stage, World};
+
+/// One unit of time.
+const UNIT: Duration = Duration::from_secs(1);
+
+/// The local root, the public root, and the one told of.
+pub(super) const LOCAL: usize = 0;
+const PUBLIC: usize = 1;
+const SHARED: usize = 2;
+
+/// What may happen around a governor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Targets the operator may set, by place; the first hold at the start.
+    pub targets: Vec<Targets>,
+    /// The operator may take the local root out of the topology, and put it back.
+    pub topology: bool,
+    /// The local root can only dial us.
+    pub firewall: bool,
+    /// The public root tells of the third peer when asked.
+    pub sharing: bool,
+    /// Connections fall by themselves.
+    pub falls: Vec<Fall>,
+    /// Orders fail, until so many failures of a peer count.
+    pub failures: u8,
+    /// Peers lie.
+    pub lies: bool,
+    /// How many different picks are tried.
+    pub picks: u8,
+}
+
+/// How a connection falls by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fall {
+    /// A hot protocol ends, and is not to be run again at once.
+    Warm,
+    /// It ends in order.
+    Cooling,
+    /// It breaks, and lingers.
+    Broken,
+    /// It is gone at once.
+    Cold,
+}
+
+/// How an order, or a connection, ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As it should.
+    Well,
+    /// The network failed.
+    Broken,
+    /// The peer lied.
+    Lied,
+}
+
+impl End {
+    const fn class(self) -> Option<Class> {
+        match self {
+            Self::Well => None,
+            Self::Broken => Some(Class::Network),
+            Self::Lied => Some(Class::Adversarial),
+        }
+    }
+}
+
+/// What can happen; peers are named by place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// What was ordered of the peer ends: it is made warm, or hot, or warm again.
+    Done(usize, End),
+    /// The connection to the peer is over.
+    Over(usize, End),
+    /// The connection to the peer falls by itself.
+    Falls(usize, Fall),
+    /// The peer lies: its connection ends.
+    Lies(usize),
+    /// The peer answers: it knows the third peer, or nobody.
+    Shares(usize, bool),
+    /// The operator wants these targets.
+    Targets(usize),
+    /// The operator wants the local root, or not.
+    Topology(bool),
+    /// Time goes on to the next deadline.
+    Tick,
+}
+
+/// Something that can happen, and how the draws of the governor fall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// What happens.
+    pub what: What,
+    /// Which of the different picks is made.
+    pub pick: u8,
+}
+
+impl Scope {
+    /// The names of these scopes.
+    pub const NAMES: [&'static str; 5] = ["changes", "failures", "governor", "lies", "sharing"];
+
+    /// One of these scopes, by its name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "changes" => Some(Self::changes()),
+            "failures" => Some(Self::failing()),
+            "governor" => Some(Self::whole()),
+            "lies" => Some(Self::lying()),
+            "sharing" => Some(Self::telling()),
+            _ => None,
+        }
+    }
+
+    fn quiet() -> Self {
+        Self {
+            targets: vec![targets([2, 3, 2, 1])],
+            topology: false,
+            firewall: false,
+            sharing: false,
+            falls: Vec::new(),
+            failures: 0,
+            lies: false,
+            picks: 1,
+        }
+    }
+
+    /// Everything at once; explored to a bound.
+    pub fn whole() -> Self {
+        Self {
+            targets: vec![
+                targets([2, 3, 2, 1]),
+                targets([1, 2, 1, 1]),
+                targets([1, 3, 3, 2]),
+            ],
+            topology: true,
+            firewall: false,
+            sharing: true,
+            falls: vec![Fall::Warm, Fall::Cooling, Fall::Broken, Fall::Cold],
+            failures: 2,
+            lies: true,
+            picks: 2,
+        }
+    }
+
+    /// The operator changes his mind.
+    pub fn changes() -> Self {
+        Self {
+            targets: vec![targets([2, 3, 2, 2]), targets([1, 1, 1, 0])],
+            topology: true,
+            ..Self::quiet()
+        }
+    }
+
+    /// The network fails, and the local root is behind a firewall.
+    pub fn failing() -> Self {
+        Self {
+            firewall: true,
+            falls: vec![Fall::Warm, Fall::Broken],
+            failures: 2,
+            ..Self::quiet()
+        }
+    }
+
+    /// Peers lie.
+    pub fn lying() -> Self {
+        Self {
+            lies: true,
+            topology: true,
+            ..Self::quiet()
+        }
+    }
+
+    /// Somebody is told of, and there is room for one more, or for none.
+    pub fn telling() -> Self {
+        Self {
+            targets: vec![targets([2, 3, 3, 2]), targets([2, 2, 1, 1])],
+            sharing: true,
+            picks: 2,
+            ..Self::quiet()
+        }
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.consensus = ConsensusMode::Praos;
+        config.deadline = self.targets[0];
+        config.sharing = self.sharing;
+        config.trace = true;
+        config.save = Duration::ZERO;
+        config.churn.on = false;
+        config.back_off.base = UNIT;
+        config.back_off.doublings_max = 0;
+        config.back_off.fuzz = Duration::ZERO;
+        config.back_off.failures_max = 1;
+        config.back_off.error = UNIT;
+        config.back_off.cold_fuzz = Duration::ZERO;
+        config.back_off.warm_fuzz = Duration::ZERO;
+        config.back_off.clear = UNIT;
+        config.back_off.hold_off = UNIT;
+        config.back_off.hold_off_max = UNIT;
+        config.back_off.forgive = UNIT;
+        config.roots.doublings_max = 0;
+        config.names.ttl_min = UNIT;
+        config.share.first = UNIT;
+        config.share.retry = UNIT;
+        config.share.overall = UNIT;
+        config.policy.prefix_max = u32::MAX;
+        config.policy.operator_max = u32::MAX;
+        config.policy.close_percent = 0;
+        config.policy.demoted_hold_off = Duration::ZERO;
+        config.policy.detect_outage = false;
+        config.policy.sample = Duration::ZERO;
+        config
+    }
+
+    /// The roots, with the local one or without it.
+    fn roots(&self, local: bool) -> Topology {
+        let traits = Traits {
+            behind_firewall: self.firewall,
+            ..Traits::default()
+        };
+        let group = LocalGroup {
+            hot: 1,
+            warm: 1,
+            traits,
+            access_points: vec![Relay::Addr(address(LOCAL))],
+        };
+        let public = PublicGroup {
+            advertise: true,
+            access_points: vec![Relay::Addr(address(PUBLIC))],
+        };
+        Topology {
+            local: if local { vec![group] } else { Vec::new() },
+            public: vec![public],
+            bootstrap: None,
+            use_ledger: UseLedger::Never,
+        }
+    }
+}
+
+/// Targets of roots, known, established and active peers; no big ledger peers.
+fn targets([root, known, established, active]: [u32; 4]) -> Targets {
+    Targets {
+        root,
+        known,
+        established,
+        active,
+        ..Targets::ZERO
+    }
+}
+
+impl Model for Scope {
+    type State = World;
+    type Act = Act;
+
+    const MARKS: &'static [&'static str] = &laws::MARKS;
+
+    fn init(&self) -> Vec<World> {
+        vec![World::new(self)]
+    }
+
+    fn acts(&self, world: &World, out: &mut Vec<Act>) {
+        let mut all = Vec::new();
+        world.acts(self, &mut all);
+        let picks = self.picks.max(1);
+        out.extend(
+            all.into_iter()
+                .flat_map(|what| (0..picks).map(move |pick| Act { what, pick })),
+        );
+    }
+
+    fn next(&self, world: &World, act: &Act) -> Option<World> {
+        world.next(self, *act)
+    }
+
+    fn canonical(&self, world: &World, out: &mut Vec<u8>) {
+        world.canonical(out);
+    }
+
+    fn kind(&self, act: &Act) -> &'static str {
+        match act.what {
+            What::Done(_, End::Well) => "done",
+            What::Done(..) => "failed",
+            What::Over(..) => "over",
+            What::Falls(..) => "falls",
+            What::Lies(_) => "lies",
+            What::Shares(..) => "shares",
+            What::Targets(_) => "targets",
+            What::Topology(_) => "topology",
+            What::Tick => "tick",
+        }
+    }
+
+    fn check(&self, world: &World) -> Result<(), Violation> {
+        world.verdict()
+    }
+
+    fn marks(&self, world: &World) -> u128 {
+        world.marks()
+    }
+
+    fn wanted(&self) -> u128 {
+        laws::wanted(self)
+    }
+
+    /// Nothing is under way, and whoever is wanted is there or waits for a time.
+    fn goal(&self, world: &World) -> bool {
+        world.is_at_rest()
+    }
+
+    /// Faults and changes of mind bring no rest.
+    fn helps(&self, act: &Act) -> bool {
+        matches!(
+            act.what,
+            What::Done(_, End::Well) | What::Over(_, End::Well) | What::Shares(..) | What::Tick
+        )
+    }
+}
