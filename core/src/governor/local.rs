@@ -205,7 +205,7 @@ impl Governor {
         }
     }
 
-    fn now_local(&mut self, cx: &mut Cx<'_, Action>, peer: SocketAddr, traits: Traits) {
+    fn now_local(&mut self, cx: &Cx<'_, Action>, peer: SocketAddr, traits: Traits) {
         let slot = if let Some(slot) = self.table.slot(peer) {
             slot
         } else {
@@ -277,7 +277,7 @@ impl Governor {
             .saturating_sub(number(&|s| s.is_established() || s == Status::Connecting));
         if warm > 0 {
             let cold = of(&|status| status == Status::Cold);
-            for (slot, traits) in some(choice, cold, warm) {
+            for (slot, traits) in some(choice, &cold, warm) {
                 orders.push((slot, Order::Connect(traits)));
             }
         }
@@ -286,7 +286,7 @@ impl Governor {
         let missing = (group.hot as usize).saturating_sub(hot.saturating_add(leaving));
         if missing > 0 {
             let ready = of(&|status| status == Status::Warm);
-            for (slot, _) in some(choice, ready, missing) {
+            for (slot, _) in some(choice, &ready, missing) {
                 orders.push((slot, Order::Activate));
             }
         }
@@ -309,7 +309,7 @@ enum Order {
 
 fn some(
     choice: &mut dyn Choice,
-    from: Vec<(SlotIndex, Traits)>,
+    from: &[(SlotIndex, Traits)],
     n: usize,
 ) -> Vec<(SlotIndex, Traits)> {
     any(choice, n, from.len())

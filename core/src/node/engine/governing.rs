@@ -82,7 +82,10 @@ impl Engine {
 
     /// An order for the connection that we use with a peer.
     fn order_peer(&mut self, peer: &SocketAddr, order: impl FnOnce(&Entry) -> Option<Order>) {
-        let conn = self.peer_actions.get(peer).and_then(|used| used.conn());
+        let conn = self
+            .peer_actions
+            .get(peer)
+            .and_then(peer_actions::Peer::conn);
         let entry = conn.and_then(|conn| Some((conn, self.conns.get(&conn)?)));
         if let Some((conn, order)) = entry.and_then(|(conn, entry)| Some((conn, order(entry)?))) {
             self.order(conn, order);
@@ -106,7 +109,10 @@ impl Engine {
             }
             peer_actions::Fact::Activated { peer } => governor::Event::Activated { peer },
             peer_actions::Fact::Deactivated { peer } => {
-                let conn = self.peer_actions.get(&peer).and_then(|used| used.conn());
+                let conn = self
+                    .peer_actions
+                    .get(&peer)
+                    .and_then(peer_actions::Peer::conn);
                 let delay = if conn.is_some_and(|conn| self.is_lost(conn)) {
                     TOO_DEEP
                 } else {
