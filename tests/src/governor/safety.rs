@@ -201,7 +201,8 @@ impl Safety {
         match failure.class {
             Class::Adversarial => {
                 report.seen.mark("offence");
-                if old.source != Source::Local {
+                let local = |peer: &Explanation| peer.source == Source::Local;
+                if !local(old) && !after.peers.get(peer).is_some_and(local) {
                     report.holds(Law::Forgetting, gone, || {
                         format!(
                             "{peer} broke a rule and is {:?} still",
