@@ -78,13 +78,13 @@
 //! | [`conn`] | one connection: handshake, multiplexer, halves; facts up, orders down |
 //! | [`manager`] | whom to accept, which connection serves which use, when it ends |
 //! | [`peer_actions`] | how a peer becomes warm, hot, warm and cold again |
-//! | [`governor`] | what a selection of peers aims at and by what it judges (parts, no machine yet) |
+//! | [`governor`] | who is known, connected and used; who makes room for others |
 //! | [`chain`] | which chain is ours, which bodies to fetch from whom, what to serve |
 //! | [`node`] | whom to dial, accept, follow and drop |
 //! | `tape` | (feature `tape`) recording a run and replaying it |
 //!
-//! Imports go one way: `base ← wire ← mux ← proto ← conn ← manager ← peer_actions ← node`; `chain` knows `base`, messages
-//! and ids only.
+//! Imports go one way: `base ← wire ← mux ← proto ← conn ← manager ← peer_actions ← node`; `chain`
+//! and `governor` know `base`, messages and ids only.
 //!
 //! # Features
 //!

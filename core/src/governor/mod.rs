@@ -1,4 +1,24 @@
 //! The outbound governor: which peers are known, which are connected, which are used.
+//!
+//! ```text
+//!            learn                 Establish              Activate
+//!  roots, ────────▶ cold (known) ────────────▶ warm ──────────────────▶ hot
+//!  sharing,             ▲   │                  │  ▲                      │
+//!  inbound              │   └─ forgotten       │  └──── Deactivate ──────┘
+//!                       └────── Close ─────────┘
+//! ```
+//!
+//! In: what the operator wants ([`Targets`], [`Topology`], [`Snapshot`]), what the application says
+//! of its chain, answers to questions (names, addresses, the ledger), and what became of each
+//! order. Out: orders for the peer actions, questions, and what those outside want to know.
+//!
+//! After each event the decisions are made in their order of precedence until none is left; each
+//! compares kept numbers with targets, so what an event costs does not grow with the number of
+//! known peers. Churn lowers and raises the targets in twelve steps inside the same machine.
+//!
+//! What was decided otherwise than in the reference, and why, is in `core/docs/governor.md`.
+//!
+//! src: Ouroboros network design documents, "peer selection"; ouroboros-network, outbound governor
 
 mod active;
 mod answers;

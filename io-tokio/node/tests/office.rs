@@ -13,7 +13,11 @@ use std::{
     time::Duration,
 };
 
-use samanea::{metrics, peers::Row};
+use samanea::{
+    memory, metrics,
+    peers::{Explained, Row},
+};
+use samanea_core::governor::{Saved, SavedPeer};
 use support::{Node, output};
 
 const MAGIC: &str = "77";
@@ -229,6 +233,159 @@ fn peers_are_shown_explained_and_drawn() {
     assert!(err.contains("192.0.2.1:1: not known"), "{err}");
     for node in [peer, node] {
         assert_eq!(node.stop("-TERM"), 0);
+    }
+}
+
+/// The rows, and what was scraped both before and after: nothing has changed in between.
+fn still(dir: &Path, metrics: &str) -> (Vec<Row>, BTreeMap<String, f64>) {
+    let counts = || -> BTreeMap<_, _> {
+        let all = scrape(metrics).into_iter();
+        all.filter(|(name, _)| name.contains("peerSelection") || name.contains("Conns"))
+            .collect()
+    };
+    for _ in 0..500 {
+        let before = counts();
+        let rows = rows(dir);
+        if before == counts() {
+            return (rows, before);
+        }
+    }
+    panic!("never at rest");
+}
+
+/// Compares each number that can be counted among the rows; how many were compared.
+fn compare(rows: &[Row], scraped: &BTreeMap<String, f64>) -> usize {
+    let is = |row: &Row, temperature: &str| row.temperature.as_deref() == Some(temperature);
+    let count = |which: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| which(row)).count();
+    let known = |row: &Row| row.temperature.is_some();
+    let local = |row: &Row| matches!(row.source.as_deref(), Some("local" | "command"));
+    let other = |row: &Row| row.source.as_deref() == Some("other");
+    let established = |row: &Row| known(row) && !is(row, "cold");
+    let inbound = |row: &Row| {
+        let used = row.direction.as_deref().unwrap_or_default();
+        used.contains("in") || used.contains("duplex")
+    };
+    let expected = [
+        ("peerSelection_Cold_int", count(&|row| is(row, "cold"))),
+        (
+            "peerSelection_Warm_int",
+            count(&|row| is(row, "warm") || is(row, "cooling")),
+        ),
+        ("peerSelection_Hot_int", count(&|row| is(row, "hot"))),
+        ("peerSelection_KnownPeers_int", count(&known)),
+        ("peerSelection_EstablishedPeers_int", count(&established)),
+        (
+            "peerSelection_ActivePeers_int",
+            count(&|row| is(row, "hot")),
+        ),
+        (
+            "peerSelection_ColdPeersPromotions_int",
+            count(&|row| row.status == "cold to warm"),
+        ),
+        ("peerSelection_RootPeers_int", count(&local)),
+        ("peerSelection_KnownLocalRootPeers_int", count(&local)),
+        (
+            "peerSelection_HotLocalRoots_int",
+            count(&|row| local(row) && is(row, "hot")),
+        ),
+        (
+            "peerSelection_WarmLocalRoots_int",
+            count(&|row| local(row) && established(row) && !is(row, "hot")),
+        ),
+        ("peerSelection_KnownNonRootPeers_int", count(&other)),
+        (
+            "peerSelection_EstablishedNonRootPeers_int",
+            count(&|row| other(row) && established(row)),
+        ),
+        (
+            "peerSelection_ActiveNonRootPeers_int",
+            count(&|row| other(row) && is(row, "hot")),
+        ),
+        ("peerSelection_KnownBigLedgerPeers_int", 0),
+        ("connectionManager_inboundConns_int", count(&inbound)),
+    ];
+    for (name, expected) in expected {
+        let got = scraped[&format!("cardano_node_metrics_{name}")];
+        let expected = f64::from(u32::try_from(expected).unwrap());
+        assert!((got - expected).abs() < 1e-9, "{name}: {got}, {rows:?}");
+    }
+    expected.len()
+}
+
+#[test]
+fn the_numbers_are_those_of_all_peers_as_they_are_explained() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let (hot, _) = start(dirs[0].path(), &[]);
+    // A port that was free a moment ago.
+    let void = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = void.local_addr().unwrap().to_string();
+    drop(void);
+    let (node, metrics) = start(
+        dirs[1].path(),
+        &["--peer", &hot.addr, "--peer", &dead, "--driver", "std"],
+    );
+    let inbound = Node::run(&["--magic", MAGIC, "--peer", &node.addr]);
+    let mut compared = 0;
+    let settled = (0..500).any(|_| {
+        let (rows, scraped) = still(dirs[1].path(), &metrics);
+        compared += compare(&rows, &scraped);
+        let has = |status: &str| rows.iter().any(|row| row.status == status);
+        let is_used = |row: &Row| row.direction.as_deref() == Some("in");
+        has("hot") && has("cold, left alone") && rows.iter().any(is_used)
+    });
+    assert!(settled && compared > 0);
+    for row in rows(dirs[1].path()) {
+        let args = ["explain", &row.peer.to_string(), "--json", "--state"];
+        let (code, out, err) = output([&args[..], &[dirs[1].path().to_str().unwrap()]].concat());
+        assert_eq!(code, 0, "{err}");
+        let told: Explained = serde_json::from_str(&out).unwrap();
+        assert_eq!((told.row.peer, &told.row.source), (row.peer, &row.source));
+        assert_eq!(told.row.told_by, row.told_by);
+    }
+    for node in [inbound, node, hot] {
+        assert_eq!(node.stop("-TERM"), 0);
+    }
+}
+
+#[test]
+fn peers_are_remembered_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.json");
+    let targets = r#"{ "TargetNumberOfRootPeers": 0, "TargetNumberOfKnownPeers": 50,
+        "TargetNumberOfEstablishedPeers": 0, "TargetNumberOfActivePeers": 0,
+        "TargetNumberOfKnownBigLedgerPeers": 0, "TargetNumberOfEstablishedBigLedgerPeers": 0,
+        "TargetNumberOfActiveBigLedgerPeers": 0 }"#;
+    fs::write(&config, targets).unwrap();
+    let peers: Vec<_> = (1..=20)
+        .map(|n| SavedPeer {
+            peer: ([192, 0, 2, n], 3001).into(),
+            failures: n % 3,
+            reached: n % 2 == 0,
+            advertise: None,
+            established: false,
+        })
+        .collect();
+    let saved = Saved {
+        peers: peers.clone(),
+        offenders: Vec::new(),
+    };
+    let file = dir.path().join("peers.state");
+    fs::write(&file, memory::to_bytes(&saved).unwrap()).unwrap();
+    for driver in ["tokio", "std"] {
+        let args = ["--config", config.to_str().unwrap(), "--driver", driver];
+        let (node, metrics) = start(dir.path(), &args);
+        let (rows, scraped) = still(dir.path(), &metrics);
+        compare(&rows, &scraped);
+        let shown: Vec<_> = rows.iter().map(|row| (row.peer, row.failures)).collect();
+        let expected: Vec<_> = peers
+            .iter()
+            .map(|saved| (saved.peer, saved.failures))
+            .collect();
+        assert_eq!(shown, expected);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(node.stop("-TERM"), 0);
+        let kept = memory::from_bytes(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(kept, saved);
     }
 }
 

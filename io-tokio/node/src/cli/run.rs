@@ -168,10 +168,6 @@ async fn run(
         info!(blocks = chain.len(), tip = %last.view.point, "serving");
     }
     drop(chain);
-    if let Some(saved) = office.saved.take() {
-        info!(peers = saved.peers.len(), "remembered");
-        handle.command(Command::Restore(Box::new(saved)));
-    }
     for peer in peers {
         handle.command(Command::AddPeer(peer));
     }
@@ -180,6 +176,11 @@ async fn run(
         for command in watched.all() {
             handle.command(command);
         }
+    }
+    // Behind the topology: it says whether others than bootstrap peers are wanted.
+    if let Some(saved) = office.saved.take() {
+        info!(peers = saved.peers.len(), "remembered");
+        handle.command(Command::Restore(Box::new(saved)));
     }
 
     let ended = match office.work(&handle, app.measures()).await {
