@@ -217,7 +217,9 @@ impl Governor {
         let class = failure.map(|failure| failure.class);
         let counts = class == Some(Class::Network)
             && (!ordered || self.config.policy.count_failed_demotions);
-        if ordered && !counts {
+        // Only a local root that lied comes here: its hold-off is to be waited for.
+        let lied = class == Some(Class::Adversarial);
+        if ordered && !counts && !lied {
             self.to(cx.now, slot, Status::Cold);
             return self.trace(cx, Trace::DemoteWarmDone { peer });
         }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use samanea_core::{
     base::{Choice, Class, Cx, Instant, Machine as _, NoRules, Site},
-    governor::{Action, Event, Failure, Governor, Source, Status},
+    governor::{Action, Event, Failure, Governor, Next, Notice, Source, Status, Trace},
 };
 
 use super::{Act, End, Fall, LOCAL, PUBLIC, SHARED, Scope, UNIT, Violation, What, laws};
@@ -185,17 +185,10 @@ impl World {
         let mut world = self.clone();
         world.marks = 0;
         let mut pick = Pick::of(act.pick);
-        let known = world.governor.counters().ordinary.known;
         let event = world.happen(scope, act.what)?;
         world.tell(event, &mut pick);
         if act.pick > 0 && !pick.asked {
             return None;
-        }
-        let wanted = world.governor.targets().known;
-        let now_known = world.governor.counters().ordinary.known;
-        if matches!(act.what, What::Shares(..)) && now_known > known.max(wanted) {
-            let text = format!("{now_known} are known, {wanted} wanted");
-            world.wrong("no more are learned than wanted", text);
         }
         world.judge();
         Some(world)
@@ -305,6 +298,8 @@ impl World {
         let mut told = VecDeque::from([event]);
         while let Some(event) = told.pop_front() {
             let ticks = event == Event::Tick;
+            let resting = self.resting(&event);
+            let known = self.governor.counters().ordinary.known;
             let mut actions = Vec::new();
             let mut cx = Cx::new(self.now, pick, &NoRules, &mut actions);
             self.governor.step(&mut cx, event);
@@ -318,10 +313,45 @@ impl World {
             }
             for action in &actions {
                 self.marks |= laws::seen(action);
+                self.judge_order(action, &resting, known);
                 if let Some(follows) = self.order(action) {
                     told.push_back(follows);
                 }
             }
+        }
+    }
+
+    /// Who must not be connected to in the step of this event: who waits, and who fails by it.
+    fn resting(&self, event: &Event) -> Vec<SocketAddr> {
+        let now = self.now;
+        let waits = |next| matches!(next, Next::Retry(at) if at > now);
+        let all = self.governor.explain_all();
+        let mut resting: Vec<_> = all
+            .filter(|one| waits(one.next))
+            .map(|one| one.peer)
+            .collect();
+        match event {
+            Event::NotEstablished { peer, .. } => resting.push(*peer),
+            Event::Cold { peer, failure } if failure.is_some() => resting.push(*peer),
+            _ => {}
+        }
+        resting
+    }
+
+    /// What must hold of an action at the moment it is taken; `known` were known before.
+    fn judge_order(&mut self, action: &Action, resting: &[SocketAddr], known: u32) {
+        match action {
+            Action::Establish { peer, .. } if resting.contains(peer) => {
+                self.wrong("who waits is not connected", format!("{peer}"));
+            }
+            Action::Notice(Notice::Trace(Trace::ShareResult { taken, .. })) => {
+                let (all, want) = (known + taken, self.governor.targets().known);
+                if all > known.max(want) {
+                    let text = format!("{taken} more than {known}, {want} wanted");
+                    self.wrong("no more are learned than wanted", text);
+                }
+            }
+            _ => {}
         }
     }
 
