@@ -12,6 +12,10 @@ const NAME: &str = "fuzz.json";
 ///
 /// Laws: nothing panics; limits hold; what is accepted is written so that it reads the same, in
 /// the current format and without a difference; targets that are accepted are sane.
+///
+/// # Panics
+///
+/// Panics when a law does not hold.
 pub fn topology(bytes: &[u8]) {
     let name = Path::new(NAME);
     if let Ok(read) = topology::parse(name, bytes) {

@@ -84,6 +84,11 @@ fn line(args: &args::Devnet, chain: &[Block]) -> Result<(), Failure> {
     })?;
     let targets = report.targets;
     say(members(&report));
+    say("metrics of node 0, as scraped, without those that are 0:");
+    let told = |(name, value): &&(String, String)| name.contains("_int") && value != "0";
+    for (name, value) in report.metrics.iter().filter(told) {
+        say(format_args!("  {name} {value}"));
+    }
     say(format_args!(
         "targets: {} known, {} established, {} active; times of peer selection divided by {}",
         targets.known, targets.established, targets.active, args.scale

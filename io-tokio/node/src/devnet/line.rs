@@ -31,6 +31,8 @@ use crate::{
     Block,
     app::App,
     driver::{Driver, Handle},
+    metrics::{Server, scrape},
+    office::figures,
 };
 
 /// What such a devnet is made of.
@@ -59,6 +61,8 @@ pub struct Report {
     pub nodes: Vec<Outcome>,
     /// The tip of the first node at the end.
     pub tip: Tip,
+    /// What the metrics endpoint of the first node answered at the end: name and value, in order.
+    pub metrics: Vec<(String, String)>,
 }
 
 impl Report {
@@ -149,7 +153,9 @@ pub async fn run(plan: &Plan, chain: &[Block]) -> Result<Report, Error> {
         }
     }
     line.look();
+    let metrics = scraped(line.nodes.first()).await?;
     let report = Report {
+        metrics,
         targets,
         phases,
         tip: line.tip(),
@@ -161,6 +167,26 @@ pub async fn run(plan: &Plan, chain: &[Block]) -> Result<Report, Error> {
         }
     }
     Ok(report)
+}
+
+/// Starts a metrics endpoint for a node and reads it as an operator would.
+async fn scraped(member: Option<&Member>) -> Result<Vec<(String, String)>, Error> {
+    let Some((member, handle)) = member.and_then(|m| Some((m, m.handle.clone()?))) else {
+        return Ok(Vec::new());
+    };
+    let measures = Arc::clone(member.app.measures());
+    let look = move || figures(&handle, &measures);
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let text = async {
+        let server = Server::start(free, look).await?;
+        scrape(server.local_addr()).await
+    };
+    let text = text.await.map_err(Error::Metrics)?;
+    let values = text.lines().filter(|line| !line.starts_with('#'));
+    let pairs = values.filter_map(|line| line.rsplit_once(' '));
+    Ok(pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
 }
 
 /// What each of so many nodes aims at: to know two thirds, to be connected to a third, to use a

@@ -53,6 +53,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The metrics of a node cannot be read.
+    #[error("metrics: {0}")]
+    Metrics(#[source] io::Error),
     /// The tape cannot be written.
     #[error(transparent)]
     Tape(#[from] tape::Error),

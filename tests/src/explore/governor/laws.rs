@@ -94,7 +94,7 @@ pub(super) fn seen(action: &Action) -> u128 {
             Temperature::Warm => bits(&[7]),
             Temperature::Cooling => bits(&[8]),
             Temperature::Cold => bits(&[9]),
-            _ => 0,
+            Temperature::Hot => 0,
         },
         Trace::Offence { .. } => bits(&[10]),
         Trace::Forgotten { .. } => bits(&[11]),

@@ -39,6 +39,10 @@ const SHARED: usize = 2;
 
 /// What may happen around a governor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four things that may happen or not, each by itself"
+)]
 pub struct Scope {
     /// Targets the operator may set, by place; the first hold at the start.
     pub targets: Vec<Targets>,

@@ -155,11 +155,11 @@ impl World {
                 if lies {
                     out.push(What::Lies(at));
                 }
-                let falls = scope.falls.iter().copied();
-                let falls = falls.filter(|fall| *fall != Fall::Warm || line.stage == Stage::Hot);
-                let falls =
-                    falls.filter(|fall| fails || !matches!(fall, Fall::Broken | Fall::Cold));
-                out.extend(falls.map(|fall| What::Falls(at, fall)));
+                let drops = scope.falls.iter().copied();
+                let drops = drops.filter(|fall| *fall != Fall::Warm || line.stage == Stage::Hot);
+                let drops =
+                    drops.filter(|fall| fails || !matches!(fall, Fall::Broken | Fall::Cold));
+                out.extend(drops.map(|fall| What::Falls(at, fall)));
             }
             Stage::Closing | Stage::Cooling => {
                 out.push(What::Over(at, End::Well));
