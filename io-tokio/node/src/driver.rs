@@ -44,7 +44,7 @@ impl Handle {
     /// runtime.
     pub async fn start(
         driver: Driver,
-        node: Node<Engine>,
+        node: Box<Node<Engine>>,
         app: Arc<dyn Application>,
         mut options: Options,
     ) -> io::Result<Self> {
@@ -53,10 +53,10 @@ impl Handle {
             .resolver
             .get_or_insert_with(|| Arc::new(Dns::system(runtime::Handle::current())));
         match driver {
-            Driver::Tokio => samanea_tokio::start(node, app, options)
+            Driver::Tokio => Box::pin(samanea_tokio::start(*node, app, options))
                 .await
                 .map(Self::Tokio),
-            Driver::Std => samanea_std::start(node, app, options).map(Self::Std),
+            Driver::Std => samanea_std::start(*node, app, options).map(Self::Std),
         }
     }
 

@@ -29,7 +29,7 @@ use crate::{
 /// Options of `samanea run`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Options {
-    /// Tell numbers to Prometheus at http://ADDR/metrics; `none`: nowhere
+    /// Tell numbers to Prometheus at `http://ADDR/metrics`; `none`: nowhere
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:12798")]
     metrics: Bind,
     /// Remember peers over restarts, in this directory; made if it is not there

@@ -155,7 +155,7 @@ async fn run(
         let runtime = tokio::runtime::Handle::current();
         options.resolver = Some(Arc::new(Dns::at(runtime, &args.resolver)));
     }
-    let handle = Handle::start(args.driver, node, Arc::clone(&app) as _, options)
+    let handle = Handle::start(args.driver, Box::new(node), Arc::clone(&app) as _, options)
         .await
         .map_err(|error| Failure::input(format!("--listen {}: {error}", list(&args.listen))))?;
     info!(addresses = list(handle.listening()), "listening");
@@ -209,7 +209,7 @@ async fn attend(
     watched: &mut Option<Watched>,
 ) -> Result<(), Failure> {
     let listeners = handle.listening().len();
-    let mut saves = progress.clone();
+    let mut memory = progress.clone();
     let mut saved = 0;
     loop {
         tokio::select! {
@@ -225,7 +225,7 @@ async fn attend(
             Ok(_) = progress.wait_for(|progress| progress.listeners_lost >= listeners) => {
                 return Err(Failure::run("no listening socket is left"));
             }
-            due = save_due(&mut saves, saved) => {
+            due = save_due(&mut memory, saved) => {
                 saved = due;
                 office.save(handle).await;
             }

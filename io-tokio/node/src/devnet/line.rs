@@ -249,7 +249,7 @@ impl Line<'_> {
             node: number,
             source,
         };
-        let handle = Handle::start(driver, node, Arc::clone(&app) as _, options)
+        let handle = Handle::start(driver, Box::new(node), Arc::clone(&app) as _, options)
             .await
             .map_err(listen)?;
         let addr = handle.listening().first().copied();

@@ -207,7 +207,7 @@ impl Running {
             options.tap = Some(file.tap());
             *tape = Some(file);
         }
-        let handle = Handle::start(driver, node, Arc::clone(&app) as _, options)
+        let handle = Handle::start(driver, Box::new(node), Arc::clone(&app) as _, options)
             .await
             .map_err(|source| Error::Listen {
                 node: number,
