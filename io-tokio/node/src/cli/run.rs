@@ -304,7 +304,7 @@ mod tests {
         let node = Node::new(Engine::new(Config::new(1)), 1);
         let handle = Handle::start(
             crate::driver::Driver::Tokio,
-            node,
+            Box::new(node),
             Arc::clone(&app) as _,
             options,
         )
@@ -315,8 +315,8 @@ mod tests {
         let lose = |id| app.notice(Instant::ZERO, &Notice::ListenerLost(ListenerId(id)));
 
         lose(0);
-        let mut none = None;
-        let running = attend(&handle, &mut signals, app.watch(), &office, &mut none);
+        let mut watched = None;
+        let running = attend(&handle, &mut signals, app.watch(), &office, &mut watched);
         let mut ended = Box::pin(running);
         tokio::select! {
             biased;
