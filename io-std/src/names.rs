@@ -248,6 +248,10 @@ mod tests {
         names.iter().map(next).collect()
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "compared with what may be an error"
+    )]
     fn loopback() -> Result<Answer, NotFound> {
         let addrs = vec![[127, 0, 0, 1].into()];
         Ok(Answer::Addresses { addrs, ttl: TTL })

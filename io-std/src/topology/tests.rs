@@ -164,6 +164,7 @@ fn what_is_absent_has_its_default() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of texts and errors")]
 fn what_is_wrong_is_named_by_line_and_path() {
     let port = "t.json:4: localRoots[0].accessPoints[1].port: found 70000, \
                 allowed is a whole number from 1 to 65535";
