@@ -169,7 +169,7 @@ const WANTED_REMOTE: [(Option<Heat>, Option<Heat>); 10] = {
 
 #[test]
 fn any_script_with_any_fault_keeps_the_rules_and_ends_with_one_chain() {
-    let sum = play_many(Flavour::Normal, 96);
+    let sum = play_many(Flavour::Normal, 160);
     let seen = &sum.seen;
     let missing = seen.missing(&WANTED);
     assert!(missing.is_empty(), "never seen: {missing:?}");
