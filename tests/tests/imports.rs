@@ -31,6 +31,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "proto",
             "chain",
             "conn",
+            "governor",
             "manager",
             "peer_actions",
         ],
