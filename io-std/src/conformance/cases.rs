@@ -901,7 +901,12 @@ fn names(driver: &dyn Driver) {
     // One that is on its way holds nothing of a node that stops.
     let reply = late.recv_timeout(PATIENCE).unwrap();
     node.end();
-    assert_eq!(Arc::strong_count(&app), 1, "nobody holds the application");
+    // The thread that brought an answer may be on its way out.
+    let free = (0..10_000_000).any(|_| {
+        std::thread::yield_now();
+        Arc::strong_count(&app) == 1
+    });
+    assert!(free, "nobody holds the application");
     reply.answer(Err(NotFound::NoAnswer));
 }
 
