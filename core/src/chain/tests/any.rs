@@ -354,7 +354,7 @@ fn any_sequence_of_events_keeps_every_law() {
     let marks = Marks::default();
     let mut runner = TestRunner::new(ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::with_cases(192)
+        ..ProptestConfig::with_cases(512)
     });
     runner
         .run(
