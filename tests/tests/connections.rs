@@ -151,7 +151,7 @@ const WANTED: [(State, State); 17] = {
 };
 
 /// The same for a peer's use.
-const WANTED_REMOTE: [(Option<Heat>, Option<Heat>); 10] = {
+const WANTED_REMOTE: [(Option<Heat>, Option<Heat>); 9] = {
     use Heat::{Cold, Hot, Idle, Warm};
     [
         (None, Some(Idle)),
@@ -162,14 +162,13 @@ const WANTED_REMOTE: [(Option<Heat>, Option<Heat>); 10] = {
         (Some(Idle), Some(Cold)),
         (Some(Idle), None),
         (Some(Cold), None),
-        (Some(Warm), None),
         (Some(Hot), None),
     ]
 };
 
 #[test]
 fn any_script_with_any_fault_keeps_the_rules_and_ends_with_one_chain() {
-    let sum = play_many(Flavour::Normal, 160);
+    let sum = play_many(Flavour::Normal, 96);
     let seen = &sum.seen;
     let missing = seen.missing(&WANTED);
     assert!(missing.is_empty(), "never seen: {missing:?}");
@@ -192,6 +191,9 @@ fn any_script_with_small_limits_keeps_the_rules_and_prunes() {
         sum.pruning
     );
     assert!(seen.pruned > 50 && seen.waits > 20 && sum.met > 20);
+    // Without limits a connection in use that is not hot yet, or any more, hardly ever ends.
+    let missing = seen.missing_remote(&[(Some(Heat::Warm), None)]);
+    assert!(missing.is_empty(), "never seen: {missing:?}");
 }
 
 #[test]
