@@ -192,7 +192,9 @@ impl Settled {
                     Relay::Service { .. } => return None,
                 }
             }
-            members.retain(|addr, _| !world.own.contains(addr));
+            // Those kept by command have a group of their own, before all others.
+            let kept = &world.said.kept;
+            members.retain(|addr, _| !world.own.contains(addr) && !kept.contains(addr));
             groups.push(Group {
                 hot: group.hot,
                 warm: group.warm,
