@@ -9,7 +9,7 @@ use samanea_core::{
 
 use super::{
     scenario::{Doing, Drop, To, Weather},
-    world::{Due, Stage, World},
+    world::{BACK_OFF_MAX, Due, Stage, World},
 };
 
 impl World<'_> {
@@ -176,7 +176,7 @@ impl World<'_> {
             line.stage = Stage::Cold;
             line.epoch += 1;
             line.asked = None;
-            line.excused = line.excused.max(self.now.after(Duration::from_secs(163)));
+            line.excused = line.excused.max(self.now.after(BACK_OFF_MAX));
         }
         self.answers.clear();
         self.said.mature.clear();

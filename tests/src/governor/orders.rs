@@ -7,7 +7,7 @@ use core::{
 
 use samanea_core::{
     base::Class,
-    governor::{Action, Event, Failure},
+    governor::{Action, Event, Failure, Notice, Temperature, Trace},
     proto::handshake::Mode,
 };
 
@@ -52,6 +52,14 @@ impl World<'_> {
             }
             Action::WantLedger => {
                 self.after(Duration::from_millis(100), Due::Ledger);
+                Ok(Vec::new())
+            }
+            Action::Notice(Notice::Trace(Trace::Asynchronous {
+                peer,
+                to: Temperature::Cold,
+                ..
+            })) => {
+                self.left(peer);
                 Ok(Vec::new())
             }
             Action::TellPeers { .. } | Action::Notice(_) => Ok(Vec::new()),

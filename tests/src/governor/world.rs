@@ -152,6 +152,12 @@ pub struct Said {
     pub ledger_at: Instant,
 }
 
+/// The longest back-off of a peer, fuzz included: 5 s doubled five times, and 2 s, and a second.
+pub(super) const BACK_OFF_MAX: Duration = Duration::from_secs(163);
+
+/// The longest back-off of a peer kept by command: 160 s and a quarter.
+const KEPT_BACK_OFF_MAX: Duration = Duration::from_secs(200);
+
 impl<'a> World<'a> {
     /// At time zero, with the scenario before it.
     pub fn new(scenario: &'a Scenario) -> Self {
@@ -384,13 +390,32 @@ impl<'a> World<'a> {
         let config = &self.scenario.config.back_off;
         let line = &mut self.lines[place];
         let kept = self.said.kept.contains(&self.scenario.peers[place].addr);
-        let mut span = Duration::from_secs(if kept { 200 } else { 163 });
+        let mut span = if kept {
+            KEPT_BACK_OFF_MAX
+        } else {
+            BACK_OFF_MAX
+        };
         if failure.class == Class::Adversarial {
             let doublings = line.offences.min(12);
             line.offences += 1;
             span += (config.hold_off * (1 << doublings)).min(config.hold_off_max);
         }
         span += failure.delay.unwrap_or_default();
+        line.excused = line.excused.max(self.now.after(span));
+    }
+
+    /// Somebody who was not told to went cold, without a reason perhaps: nobody may expect that
+    /// the peer is tried again at once.
+    pub(super) fn left(&mut self, peer: &SocketAddr) {
+        let Some(place) = self.place(peer) else {
+            return;
+        };
+        let span = if self.said.kept.contains(peer) {
+            KEPT_BACK_OFF_MAX
+        } else {
+            self.scenario.config.back_off.cold_fuzz
+        };
+        let line = &mut self.lines[place];
         line.excused = line.excused.max(self.now.after(span));
     }
 
