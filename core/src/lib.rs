@@ -119,6 +119,7 @@ pub mod mux;
 pub mod node;
 pub mod peer_actions;
 pub mod proto;
+pub mod rain;
 #[cfg(feature = "tape")]
 pub mod tape;
 pub mod wire;

@@ -13,6 +13,7 @@ pub mod chain_sync;
 pub mod handshake;
 pub mod keep_alive;
 pub mod peer_sharing;
+pub mod rain_link;
 #[cfg(test)]
 mod rig;
 pub mod session;

@@ -1,0 +1,123 @@
+//! What is hashed and signed.
+//!
+//! Everything is one definite CBOR array with the shortest heads, so that there is one form:
+//!
+//! | value | bytes |
+//! |---|---|
+//! | id of a message | H(`[group, epoch, origin, boot, seq, H(payload)]`) |
+//! | signature of its origin | over `"samanea-rain-1"` and the id |
+//! | digest of a view | H(`[group, epoch, [[key, leaf only], …]]`), the first eight bytes |
+//! | join | `"samanea-join-1"` and `[group, member, boot, address]` |
+//! | leave | `"samanea-leave-1"` and `[group, member, boot, by]` |
+//! | proof of who a link belongs to | `"samanea-link-1"`, the other's challenge, the other's key, the own key |
+
+use alloc::vec::Vec;
+
+use bytes::BytesMut;
+
+use super::view::Member;
+use crate::{
+    base::{GroupId, Hash32, MemberKey, MessageId, Rules},
+    proto::rain_link::{Data, Joined, Left, write_group},
+    wire::codec::Writer,
+};
+
+/// The id of a message and what its origin signs.
+pub fn message_id(data: &Data, rules: &dyn Rules) -> MessageId {
+    let head = Head {
+        group: &data.group,
+        epoch: data.epoch,
+        origin: &data.origin,
+        boot: data.boot,
+        seq: data.seq,
+    };
+    head.id(&data.payload, rules)
+}
+
+/// What an id is made of beside the payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// For whom.
+    pub group: &'a GroupId,
+    /// In which view it is published.
+    pub epoch: u64,
+    /// By whom.
+    pub origin: &'a MemberKey,
+    /// In which life.
+    pub boot: u32,
+    /// Which of its messages to the group.
+    pub seq: u64,
+}
+
+impl Head<'_> {
+    /// The id of a message with this payload.
+    pub fn id(&self, payload: &[u8], rules: &dyn Rules) -> MessageId {
+        let hash = rules.hash(&[payload]);
+        let mut out = BytesMut::with_capacity(160);
+        let mut writer = Writer::new(&mut out);
+        writer.array(6);
+        write_group(&mut writer, self.group);
+        writer
+            .u64(self.epoch)
+            .bytes(&self.origin.0)
+            .u64(self.boot)
+            .u64(self.seq)
+            .hash(&hash);
+        MessageId(rules.hash(&[&out]))
+    }
+}
+
+/// What the origin of a message signs.
+pub fn signed_bytes(id: &MessageId) -> Vec<u8> {
+    [b"samanea-rain-1".as_slice(), &id.0.0].concat()
+}
+
+/// What a joining member signs.
+pub fn join_bytes(group: &GroupId, joined: &Joined) -> Vec<u8> {
+    let mut out = BytesMut::from(b"samanea-join-1".as_slice());
+    let mut writer = Writer::new(&mut out);
+    writer.array(4);
+    write_group(&mut writer, group);
+    writer
+        .bytes(&joined.member.0)
+        .u64(joined.boot)
+        .bytes(&joined.address);
+    out.to_vec()
+}
+
+/// What is signed by who says that a member has left.
+pub fn leave_bytes(group: &GroupId, left: &Left) -> Vec<u8> {
+    let mut out = BytesMut::from(b"samanea-leave-1".as_slice());
+    let mut writer = Writer::new(&mut out);
+    writer.array(4);
+    write_group(&mut writer, group);
+    writer
+        .bytes(&left.member.0)
+        .u64(left.boot)
+        .bytes(&left.by.0);
+    out.to_vec()
+}
+
+/// What the owner of a link signs for the other.
+pub fn proof_bytes(challenge: &[u8; 16], other: &MemberKey, own: &MemberKey) -> Vec<u8> {
+    [b"samanea-link-1".as_slice(), challenge, &other.0, &own.0].concat()
+}
+
+/// What the digest of a view is the hash of.
+pub(super) fn view_bytes(group: &GroupId, epoch: u64, members: &[Member]) -> BytesMut {
+    let mut out = BytesMut::with_capacity(members.len().saturating_mul(36).saturating_add(64));
+    let mut writer = Writer::new(&mut out);
+    writer.array(3);
+    write_group(&mut writer, group);
+    let count = u64::try_from(members.len()).unwrap_or(u64::MAX);
+    writer.u64(epoch).array(count);
+    for member in members {
+        writer.array(2).bytes(&member.key.0).bool(member.leaf_only);
+    }
+    out
+}
+
+/// What a member must show who says that it holds a message.
+pub fn possession(nonce: &[u8; 16], payload: &[u8], rules: &dyn Rules) -> Hash32 {
+    rules.hash(&[nonce, payload])
+}
