@@ -157,7 +157,7 @@ pub enum Frame {
     },
     /// 18: the speaker of a [`Hello`](Frame::Hello) is who it says: the other's challenge, signed.
     Proof {
-        /// Over [`proof_bytes`].
+        /// Over [`proof_bytes`](crate::rain::id::proof_bytes).
         signature: Signature,
     },
 }
