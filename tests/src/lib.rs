@@ -10,6 +10,7 @@ pub mod explore;
 pub mod fuzz_bodies;
 pub mod governor;
 pub mod hostile;
+pub mod nodes;
 pub mod oracle;
 pub mod play;
 pub mod scripts;

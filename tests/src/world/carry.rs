@@ -6,7 +6,6 @@ use samanea_core::{
     base::{Class, ListenerId, Serial},
     chain,
     conn::Cause,
-    governor::NotFound,
     node::{Action, Event, Notice},
     wire::Batch,
 };
@@ -45,9 +44,8 @@ impl<M: Subject> World<M> {
                 Ok(())
             }
             Action::Notify(notice) => self.notify(at, notice),
-            Action::Resolve { ticket, .. } => {
-                // There is no name server in this world.
-                let answer = Err(NotFound::NoResolver);
+            Action::Resolve { ticket, question } => {
+                let answer = self.names.answer(self.now, &question);
                 let event = Event::Resolved { ticket, answer };
                 self.plan(Duration::ZERO, at, Due::Feed(event));
                 Ok(())
@@ -159,6 +157,9 @@ impl<M: Subject> World<M> {
             return Err(self.contract(at, "a write of no bytes"));
         }
         host.tally.bytes_out += u64::try_from(bytes).unwrap_or(u64::MAX);
+        if let Some(tap) = &mut self.tap {
+            tap(at, host.life, conn, &batch);
+        }
         let Some(known) = self.links.get_mut(&link).filter(|l| l.ends[side].open) else {
             // The socket has failed, and the machine is about to be told.
             return Ok(());

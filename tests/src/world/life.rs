@@ -8,7 +8,7 @@ use samanea_core::{
 };
 
 use super::{
-    Attenuation, Broken, Due, Party, Subject, Watch, World,
+    Attenuation, Broken, Due, Names, Party, Subject, Tap, Watch, World,
     link::{Endpoint, LinkId, Side},
 };
 
@@ -79,6 +79,16 @@ impl<M: Subject> World<M> {
     /// From now on, every notice is told to `watch` too.
     pub fn watch(&mut self, watch: Watch) {
         self.watch = Some(watch);
+    }
+
+    /// From now on, every write is told to `tap` too.
+    pub fn tap(&mut self, tap: Tap) {
+        self.tap = Some(tap);
+    }
+
+    /// The name servers, which all hosts share.
+    pub const fn names(&mut self) -> &mut Names {
+        &mut self.names
     }
 
     /// Simultaneous opens so far.

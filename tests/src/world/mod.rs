@@ -21,6 +21,7 @@ mod carry;
 mod host;
 mod life;
 mod link;
+mod names;
 mod options;
 mod sockets;
 mod stranger;
@@ -37,6 +38,7 @@ use bytes::Bytes;
 use samanea_core::{
     base::{Choice, Instant, Machine, Serial, Tip},
     node::{Action, Command, Event, Node, Notice},
+    wire::Batch,
 };
 
 pub use application::{Application, Registry};
@@ -44,6 +46,7 @@ pub use attenuation::{AcceptTrouble, Attenuation, Course, Roughness, Spell};
 pub use broken::{Breach, Broken};
 pub use host::{Dial, Host, Listener, Socket, Tally};
 pub use link::{LinkId, Party, Side, Spoil};
+pub use names::Names;
 pub use options::{Options, Profile, Shape};
 pub use stranger::ADDRESS as STRANGER;
 pub use trace::Trace;
@@ -65,6 +68,9 @@ pub type Make<M> = Box<dyn Fn(usize, u32) -> Node<M>>;
 
 /// Is told every notice: when, of which host, in which of its lives.
 pub type Watch = Box<dyn FnMut(Instant, usize, u32, &Notice)>;
+
+/// Is told every write: of which host, in which of its lives, on which connection, what.
+pub type Tap = Box<dyn FnMut(usize, u32, Serial, &Batch)>;
 
 /// What will happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +122,8 @@ pub struct World<M> {
     steps: u64,
     out: Vec<Action>,
     watch: Option<Watch>,
+    tap: Option<Tap>,
+    names: Names,
 }
 
 impl<M: Subject> World<M> {
@@ -151,12 +159,19 @@ impl<M: Subject> World<M> {
             steps: 0,
             out: Vec::new(),
             watch: None,
+            tap: None,
+            names: Names::default(),
         }
     }
 
     /// Virtual time.
     pub const fn now(&self) -> Instant {
         self.now
+    }
+
+    /// When the next thing happens; `None` when nothing ever will.
+    pub fn next_at(&self) -> Option<Instant> {
+        self.agenda.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// The hash of all that happened.
