@@ -33,7 +33,9 @@ pub(super) fn shared(
     };
     let fit: BTreeSet<&SocketAddr> = peers.iter().filter(fits).collect();
     let all = fit.iter().all(|addr| after.peers.contains_key(*addr));
-    let full = after.counters.ordinary.known >= after.targets.known;
+    // What was in force when the answer came: the step may change it afterwards.
+    let full = after.counters.ordinary.known >= after.targets.known
+        || before.counters.ordinary.known >= before.targets.known;
     if !fit.is_empty() {
         report.holds(Law::SharesTaken, all || full, || {
             format!("{peer} told of {fit:?}, {taken} were taken")
