@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use samanea_core::base::Instant;
 
+use super::shares::{Part, Share};
+
 /// What must hold. src: ouroboros-network, properties of the peer selection tests
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Law {
@@ -135,6 +137,8 @@ pub struct Seen {
     pub cases: BTreeMap<Law, u64>,
     /// How often other things of interest happened.
     pub marks: BTreeMap<&'static str, u64>,
+    /// Which part of those who could be used were.
+    pub shares: BTreeMap<Share, Part>,
     /// Steps of the governor.
     pub steps: u64,
     /// Runs.
@@ -172,6 +176,9 @@ impl Seen {
         for (what, count) in &other.marks {
             *self.marks.entry(what).or_default() += count;
         }
+        for (share, part) in &other.shares {
+            self.shares.entry(*share).or_default().add(part);
+        }
         self.steps += other.steps;
         self.runs += other.runs;
     }
@@ -186,6 +193,14 @@ impl fmt::Display for Seen {
         write!(f, "; marks:")?;
         for (what, count) in &self.marks {
             write!(f, " {what} {count},")?;
+        }
+        for (share, part) in &self.shares {
+            let (runs, peers) = (part.runs, part.peers);
+            let (some, there) = (part.runs_there, part.peers_there);
+            write!(
+                f,
+                " {share:?} in {some} of {runs} runs, {there} of {peers};"
+            )?;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod run;
 mod safety;
 mod scenario;
 mod settled;
+mod shares;
 mod taken;
 mod world;
 
@@ -26,4 +27,5 @@ pub use scenario::{
     Chance, Doing, Drop, Extras, Flavour, Lookup, Manners, Meaning, Name, Outcome, PORT, Peer,
     Reply, Scenario, Size, To, Weather, address,
 };
+pub use shares::{Part, Share};
 pub use world::{Line, Said, Stage, World};

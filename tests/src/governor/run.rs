@@ -15,6 +15,7 @@ use super::{
     safety::Safety,
     scenario::{Chance, Scenario},
     settled::Settled,
+    shares::Shares,
     world::{Turn, World},
 };
 
@@ -25,6 +26,8 @@ pub struct Verdict {
     pub broken: BTreeMap<Law, Breach>,
     /// What was seen.
     pub seen: Seen,
+    /// What the governor said of itself at the end.
+    pub end: Picture,
     /// The last events and actions, if they were written down.
     pub journal: Vec<String>,
 }
@@ -46,6 +49,7 @@ pub struct Run<'a> {
     safety: Safety,
     settled: Settled,
     overlooked: Overlooked,
+    shares: Shares,
     verdict: Verdict,
     journal: Journal,
     steps_now: u32,
@@ -115,6 +119,7 @@ impl<'a> Run<'a> {
             safety: Safety::new(scenario),
             settled: Settled::new(scenario),
             overlooked: Overlooked::new(scenario),
+            shares: Shares::default(),
             verdict: Verdict::default(),
             journal,
             steps_now: 0,
@@ -306,6 +311,7 @@ impl<'a> Run<'a> {
             .settle(&mut report, &self.world, &self.picture, self.acted);
         self.overlooked
             .settle(&mut report, &self.world, &self.picture, &self.settled);
+        self.shares.settle(&self.picture);
     }
 
     fn finish(mut self) -> Verdict {
@@ -314,6 +320,8 @@ impl<'a> Run<'a> {
             self.over_time(end);
         }
         self.verdict.seen.runs += 1;
+        self.shares.finish(&mut self.verdict.seen);
+        self.verdict.end = self.picture;
         self.verdict
     }
 

@@ -64,6 +64,7 @@ impl Safety {
         if !matches!(event, Event::Asked { .. }) {
             self.told = None;
         }
+        left(report, event, before);
         sane(report, &self.config, world, after);
         self.known(report, world, event, before, after);
         self.forgotten(report, event, actions, before, after);
@@ -578,6 +579,29 @@ fn within(targets: &Targets, base: &Targets) -> bool {
             base.established_big,
         )
         && between(targets.known_big, base.established_big, base.known_big)
+}
+
+/// Notes what a peer was on the way to when its connection ended by itself.
+fn left(report: &mut Report<'_>, event: &Event, before: &Picture) {
+    let (Event::Cooling {
+        peer,
+        failure: Some(_),
+    }
+    | Event::Cold {
+        peer,
+        failure: Some(_),
+    }) = event
+    else {
+        return;
+    };
+    let what = match before.peers.get(peer).map(|peer| peer.status) {
+        Some(Status::Activating) => "a peer leaves while it is made hot",
+        Some(Status::Deactivating) => "a peer leaves while it is made warm",
+        Some(Status::Warm | Status::WarmWaiting) => "a warm peer leaves",
+        Some(Status::Hot) => "a hot peer leaves",
+        _ => return,
+    };
+    report.seen.mark(what);
 }
 
 fn restored(event: &Event) -> bool {

@@ -4,6 +4,8 @@
 //! All scenarios are played once; each test then asks for one law. A law that is broken is shown
 //! by the shortest scenario found that breaks it.
 
+mod regressions;
+
 use core::time::Duration;
 use std::{
     collections::BTreeMap,
@@ -17,7 +19,8 @@ use proptest::{
 };
 use samanea_core::base::Seeded;
 use samanea_sim::governor::{
-    Breach, Doing, Extras, Flavour, Journal, Law, Scenario, Seen, Size, Verdict, run, shortest,
+    Breach, Doing, Extras, Flavour, Journal, Law, Scenario, Seen, Share, Size, Verdict, run,
+    shortest,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -409,6 +412,46 @@ fn everything_of_interest_has_happened() {
         .map(|(what, least)| (what, seen.marks(what), least))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Of the peers of a kind for which the targets have a place, so many in a hundred get there, and
+/// in so many in a hundred of the runs in which there are such peers one of them does.
+#[track_caller]
+fn get_there(share: Share, peers_percent: u64, runs_percent: u64) {
+    let part = report()
+        .seen
+        .shares
+        .get(&share)
+        .copied()
+        .unwrap_or_default();
+    assert!(part.runs >= 100 && part.peers >= 500, "too few: {part:?}");
+    let of = |some: u64, all: u64| some * 100 / all;
+    let (peers, runs) = (
+        of(part.peers_there, part.peers),
+        of(part.runs_there, part.runs),
+    );
+    assert!(peers >= peers_percent, "{peers} of 100 peers: {part:?}");
+    assert!(runs >= runs_percent, "in {runs} of 100 runs: {part:?}");
+}
+
+#[test]
+fn most_public_roots_for_which_there_is_a_place_are_connected() {
+    get_there(Share::PublicEstablished, 65, 85);
+}
+
+#[test]
+fn most_connected_public_roots_for_which_there_is_a_place_are_made_hot() {
+    get_there(Share::PublicActive, 60, 85);
+}
+
+#[test]
+fn most_big_ledger_peers_for_which_there_is_a_place_are_connected() {
+    get_there(Share::BigEstablished, 65, 90);
+}
+
+#[test]
+fn most_connected_big_ledger_peers_for_which_there_is_a_place_are_made_hot() {
+    get_there(Share::BigActive, 50, 95);
 }
 
 /// Where every peer does as it is told, fewer of them are always reached in time.
