@@ -2,7 +2,7 @@
 
 use core::{fmt, net::SocketAddr, time::Duration};
 
-use super::Score;
+use super::{Score, Traits};
 use crate::base::Instant;
 
 /// Where a peer is known from; of several sources the first.
@@ -144,6 +144,10 @@ pub struct Explanation {
     pub since: Instant,
     /// Its group of local roots, from 0; `None` for others and for those kept by command.
     pub group: Option<usize>,
+    /// Members of that group that must be hot, and those that must be warm or hot.
+    pub valencies: Option<(u32, u32)>,
+    /// What the operator says of it, if it is a local root and not kept by command.
+    pub traits: Option<Traits>,
     /// Whether it is kept by command.
     pub kept: bool,
     /// Who told us of it, if a peer did that we still know.

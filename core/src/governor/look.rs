@@ -133,7 +133,8 @@ impl Governor {
         told_by: Option<SocketAddr>,
     ) -> Explanation {
         let kept = self.is_kept(&peer);
-        let group = self.local.get(&peer).map(|(group, _)| group);
+        let root = self.local.get(&peer).filter(|_| !kept);
+        let of = root.and_then(|(group, _)| self.local.groups().get(group));
         let first = usize::from(!self.kept.is_empty());
         let sharing = known.flags.has(Flags::SHARING_KNOWN);
         Explanation {
@@ -141,9 +142,9 @@ impl Governor {
             source: known.source(),
             status: known.status(),
             since: Instant::from_secs(known.since.into()),
-            group: group
-                .filter(|_| !kept)
-                .map(|group| group.saturating_sub(first)),
+            group: root.map(|(group, _)| group.saturating_sub(first)),
+            valencies: of.map(|group| (group.hot, group.warm)),
+            traits: root.map(|(_, traits)| traits),
             kept,
             told_by,
             failures: known.failures,

@@ -385,11 +385,14 @@ mod tests {
                 .map(|_| u64::from(n) * 100),
             hops: Some(n.into()),
             direction: None,
+            connections: Vec::new(),
             since_ms: 0,
+            since_s: 0,
             next: "nothing".into(),
             next_ms: None,
             told_by: told_by.map(addr),
             failures: 0,
+            root: None,
         }
     }
 

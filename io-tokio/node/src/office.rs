@@ -106,6 +106,8 @@ mod tests {
             status,
             since: Instant::ZERO,
             group: None,
+            valencies: None,
+            traits: None,
             kept: false,
             told_by: None,
             failures: 0,

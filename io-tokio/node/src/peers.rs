@@ -8,6 +8,7 @@ use samanea_core::{
     governor::{self, Next, Source, Status},
     manager::{self, Provenance, State},
     node,
+    proto::handshake::Mode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +35,15 @@ pub struct Row {
     pub hops: Option<u32>,
     /// Its connections: `in`, `out`, `duplex` (used both ways), or several of them.
     pub direction: Option<Word>,
+    /// Their numbers, which the node never gives twice.
+    #[serde(default)]
+    pub connections: Vec<u64>,
     /// For how long its status is what it is, in milliseconds.
     pub since_ms: u64,
+    /// When it became so, in whole seconds of the node's own clock: the same in every answer for
+    /// as long as it stays so.
+    #[serde(default)]
+    pub since_s: u64,
     /// What comes next.
     pub next: Word,
     /// In how many milliseconds, when that is known.
@@ -44,6 +52,32 @@ pub struct Row {
     pub told_by: Option<SocketAddr>,
     /// Failures that count.
     pub failures: u8,
+    /// What the topology says of it, if it is a local root and not kept by command.
+    #[serde(default)]
+    pub root: Option<Root>,
+}
+
+/// A local root of the topology, and its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four flags of the topology file"
+)]
+pub struct Root {
+    /// Its group, from 0.
+    pub group: usize,
+    /// Members of that group that must be hot.
+    pub hot: u32,
+    /// Members of that group that must be warm or hot.
+    pub warm: u32,
+    /// `advertise`: whether it may be told to others.
+    pub advertise: bool,
+    /// `trustable`: whether it is used while the chain is old.
+    pub trustable: bool,
+    /// `behindFirewall`: whether it is never dialled.
+    pub behind_firewall: bool,
+    /// `diffusionMode`: whether a new connection to it is only used by us.
+    pub initiator_only: bool,
 }
 
 /// One peer, explained.
@@ -129,11 +163,14 @@ fn row(
             rtt_us: None,
             hops: None,
             direction: direction(conns),
+            connections: live(conns).map(|conn| conn.conn.0).collect(),
             since_ms: millis(now.since(since)),
+            since_s: whole_seconds(since),
             next: "nothing".into(),
             next_ms: None,
             told_by: None,
             failures: 0,
+            root: None,
         };
     };
     let (next, at) = next(known.next);
@@ -153,16 +190,37 @@ fn row(
         rtt_us: known.round_trip.map(micros),
         hops: known.hops,
         direction: direction(conns),
+        connections: live(conns).map(|conn| conn.conn.0).collect(),
         since_ms: millis(now.since(known.since)),
+        since_s: whole_seconds(known.since),
         next,
         next_ms: at.map(|at| millis(at.since(now))),
         told_by: known.told_by,
         failures: known.failures,
+        root: root(known),
     }
+}
+
+fn root(known: &governor::Explanation) -> Option<Root> {
+    let (hot, warm) = known.valencies?;
+    let traits = known.traits?;
+    Some(Root {
+        group: known.group?,
+        hot,
+        warm,
+        advertise: traits.advertise,
+        trustable: traits.trustable,
+        behind_firewall: traits.behind_firewall,
+        initiator_only: traits.mode == Mode::InitiatorOnly,
+    })
 }
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+const fn whole_seconds(at: Instant) -> u64 {
+    at.as_micros() / 1_000_000
 }
 
 fn micros(span: Duration) -> u64 {
@@ -214,14 +272,15 @@ const fn status(status: Status) -> &'static str {
     }
 }
 
-/// How its connections are used; those that are over do not count.
+/// Its connections but those that are over.
+fn live(conns: &[manager::Explanation]) -> impl Iterator<Item = &manager::Explanation> {
+    let over = |state| matches!(state, State::Terminating | State::Terminated);
+    conns.iter().filter(move |conn| !over(conn.state))
+}
+
+/// How its connections are used.
 fn direction(conns: &[manager::Explanation]) -> Option<Word> {
-    let live = |conn: &&manager::Explanation| {
-        !matches!(conn.state, State::Terminating | State::Terminated)
-    };
-    let mut words: Vec<_> = conns
-        .iter()
-        .filter(live)
+    let mut words: Vec<_> = live(conns)
         .map(|conn| match (conn.state, conn.provenance) {
             (State::Duplex, _) => "duplex",
             (_, Provenance::Inbound) => "in",
@@ -333,8 +392,23 @@ fn facts(known: &governor::Explanation) -> Vec<String> {
     let mut say = |fact: String| facts.push(fact);
     match (known.kept, known.group) {
         (true, _) => say("kept by command".into()),
-        (false, Some(group)) => say(format!("group {group} of the local roots")),
+        (false, Some(group)) => say(match known.valencies {
+            Some((hot, warm)) => {
+                format!("group {group} of the local roots, of which {hot} hot and {warm} warm")
+            }
+            None => format!("group {group} of the local roots"),
+        }),
         (false, None) => say(format!("source: {}", source(known.source))),
+    }
+    if let Some(traits) = known.traits {
+        let unusual = [
+            (traits.trustable, "trustable"),
+            (traits.behind_firewall, "behind a firewall: never dialled"),
+            (traits.mode == Mode::InitiatorOnly, "InitiatorOnly"),
+        ];
+        for (_, what) in unusual.iter().filter(|(on, _)| *on) {
+            say((*what).into());
+        }
     }
     if let Some(by) = known.told_by {
         say(format!("told by {by}"));

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use support::{Node, output, say, shared};
+use support::{output, say, shared};
 
 /// Runs `--dry-run` on a topology file.
 fn dry_run(file: &Path, more: &[&str]) -> (i32, String, String) {
@@ -129,28 +129,4 @@ fn what_is_wrong_in_a_file_is_one_line_with_the_place() {
         "config.json:1: PeerSharing: found 7",
     );
     refused(output(["run", "--dry-run"]), "--topology");
-}
-
-#[test]
-fn a_topology_is_read_again_on_a_signal_and_when_it_changes() {
-    let (_dir, file) = written(&group(1, ""));
-    let mut node = Node::run(&["--magic", "77", "--topology", file.to_str().unwrap()]);
-
-    write(&file, &group(2, r#", "trustable": true"#));
-    node.signal("-HUP");
-    node.logs("+ local root 127.0.0.1:2, group 0, trustable true");
-    node.logs("- local root 127.0.0.1:1");
-    node.logs("topology read again");
-
-    // Without a signal.
-    write(&file, &group(2, ""));
-    node.logs("~ local root 127.0.0.1:2, trustable true -> false");
-
-    // What is wrong changes nothing.
-    write(&file, &group(0, ""));
-    node.logs("topology not changed: ");
-    write(&file, &group(2, ""));
-    let line = node.logs("topology read again");
-    assert!(line.contains("changes=0"), "{line}");
-    assert_eq!(node.stop("-TERM"), 0);
 }

@@ -26,6 +26,8 @@ fn known(n: u8) -> governor::Explanation {
         status: Status::Hot,
         since: Instant::ZERO,
         group: Some(0),
+        valencies: None,
+        traits: None,
         kept: false,
         told_by: None,
         failures: 0,

@@ -13,6 +13,8 @@ fn known(n: u8, status: Status, next: Next) -> governor::Explanation {
         status,
         since: Instant::from_secs(10),
         group: None,
+        valencies: None,
+        traits: None,
         kept: false,
         told_by: (n > 1).then(|| addr(1)),
         failures: 2,
@@ -41,13 +43,47 @@ fn a_row_says_what_the_selection_holds_of_a_peer() {
         rtt_us: Some(1_500),
         hops: Some(2),
         direction: None,
+        connections: Vec::new(),
         since_ms: 50_000,
+        since_s: 10,
         next: "made warm again".into(),
         next_ms: Some(15_000),
         told_by: Some(addr(1)),
         failures: 2,
+        root: None,
     };
     assert_eq!(rows, [expected]);
+}
+
+#[test]
+fn a_row_says_what_the_topology_says_of_a_root() {
+    let mut known = known(2, Status::Hot, Next::Stays);
+    known.group = Some(3);
+    known.valencies = Some((1, 2));
+    known.traits = Some(governor::Traits {
+        trustable: true,
+        mode: Mode::InitiatorOnly,
+        ..governor::Traits::default()
+    });
+    let told = facts(&known);
+    let rows = rows(Instant::from_secs(60), [known], []);
+    let expected = Root {
+        group: 3,
+        hot: 1,
+        warm: 2,
+        advertise: false,
+        trustable: true,
+        behind_firewall: false,
+        initiator_only: true,
+    };
+    assert_eq!(rows[0].root, Some(expected));
+    for fact in [
+        "group 3 of the local roots, of which 1 hot and 2 warm",
+        "trustable",
+        "InitiatorOnly",
+    ] {
+        assert!(told.iter().any(|told| told == fact), "{told:?}");
+    }
 }
 
 #[test]
