@@ -37,6 +37,7 @@ pub const fn levels(n: u32) -> u8 {
 /// The gaps of a ring: how far from each other the slots are that are sent to at each level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "u32", into = "u32"))]
 pub struct Gaps {
     /// `at[l]` for l = 1..=levels; `at[levels + 1]` = n.
     at: [u32; LEVELS_MAX as usize + 2],
@@ -83,14 +84,15 @@ impl Gaps {
         self.at.get(usize::from(level)).copied().unwrap_or(0)
     }
 
-    /// What the holder of an arc of `len` slots gives to others, the largest first, so that who
-    /// dies after the first send has handed on the most. The shares tile 1..len. A `len` of more
-    /// than the ring counts as the ring.
+    /// What the holder of an arc of `len` slots gives to others, from the highest level down. Of
+    /// the whole ring that is the largest share first, so that an originator that dies after its
+    /// first send has handed on the most. The shares tile 1..len. A `len` of more than the ring
+    /// counts as the ring.
     pub fn plan(&self, len: u32) -> Plan<'_> {
-        let left = len.min(self.members());
         Plan {
             gaps: self,
-            left,
+            level: self.levels,
+            left: len.min(self.members()),
             second: None,
         }
     }
@@ -98,22 +100,6 @@ impl Gaps {
     /// How many shares [`plan`](Self::plan) gives.
     pub fn planned(&self, len: u32) -> u32 {
         u32::try_from(self.plan(len).count()).unwrap_or(u32::MAX)
-    }
-
-    /// The gap for an arc of `left` slots, at least 2.
-    fn gap_for(&self, left: u32) -> u32 {
-        let mut level = 1;
-        while level < self.levels && self.gap(level.saturating_add(1)) < left {
-            level += 1;
-        }
-        let gap = self.gap(level);
-        // Lists may differ, so any length can come in: never a gap that leaves more than three
-        // thirds.
-        if gap.saturating_mul(3) >= left {
-            gap.max(1)
-        } else {
-            left.div_ceil(3)
-        }
     }
 
     /// The arc that slot `at` gets when slot 0 holds the whole ring, and its parent: nobody for
@@ -125,20 +111,17 @@ impl Gaps {
             depth: 0,
         };
         let mut base = 0_u32;
+        // Never behind `at`.
         while base != at {
-            let within = |share: &Share| {
-                let from = base.saturating_add(share.slot);
-                from <= at && at < from.saturating_add(share.len)
+            let offset = at.saturating_sub(base);
+            let has = |share: &Share| {
+                let into = offset.checked_sub(share.slot);
+                into.is_some_and(|into| into < share.len)
             };
-            let shares = self.plan(holder.len).flat_map(|share| {
-                let slot = base.saturating_add(share.slot);
-                spread(Share { slot, ..share }, &leaf).map(move |share| Share {
-                    slot: share.slot.saturating_sub(base),
-                    ..share
-                })
-            });
-            let mut found = shares.filter(within);
-            let Some(share) = found.next() else {
+            let planned = self.plan(holder.len).find(has);
+            let given = planned
+                .and_then(|share| spread(share, |slot| leaf(base.saturating_add(slot))).find(has));
+            let Some(share) = given else {
                 // Not on the ring.
                 holder.len = 0;
                 return holder;
@@ -151,6 +134,18 @@ impl Gaps {
             base = base.saturating_add(share.slot);
         }
         holder
+    }
+}
+
+impl From<u32> for Gaps {
+    fn from(n: u32) -> Self {
+        Self::new(n)
+    }
+}
+
+impl From<Gaps> for u32 {
+    fn from(gaps: Gaps) -> Self {
+        gaps.members()
     }
 }
 
@@ -169,6 +164,9 @@ pub struct Derived {
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
     gaps: &'a Gaps,
+    /// No gap above this one is smaller than what is left.
+    level: u8,
+    /// Slots that the sender still has, itself the first.
     left: u32,
     second: Option<Share>,
 }
@@ -183,9 +181,14 @@ impl Iterator for Plan<'_> {
         if self.left <= 1 {
             return None;
         }
-        let (left, gap) = (self.left, self.gaps.gap_for(self.left));
+        let left = self.left;
+        // The largest gap that is smaller; three of it are no less than what is left.
+        while self.gaps.gap(self.level) >= left && self.level > 1 {
+            self.level = self.level.saturating_sub(1);
+        }
+        let gap = self.gaps.gap(self.level);
         // The third branch: the sender keeps the first third.
-        self.left = gap.min(left.saturating_sub(1)).max(1);
+        self.left = gap;
         let twice = gap.saturating_mul(2);
         if twice < left {
             let len = left.saturating_sub(twice);
@@ -227,8 +230,8 @@ pub fn legacy_targets(n: u32, level: u8) -> [u32; 2] {
     if level == 0 || level > top {
         return [0, 0];
     }
-    let mut size = u128::from(n);
-    let mut under = 1_u128;
+    // At most 2^32 · 2^20 and 3^20.
+    let (mut size, mut under) = (u64::from(n), 1_u64);
     for _ in level..top {
         size = size.saturating_mul(2);
         under = under.saturating_mul(3);
@@ -248,3 +251,6 @@ pub fn legacy_sends(n: u32, from: u8, down_to: u8) -> impl Iterator<Item = (u32,
             targets.filter_map(move |offset| (offset != 0).then_some((offset, level)))
         })
 }
+
+#[cfg(test)]
+mod tests;
