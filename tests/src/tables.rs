@@ -5,7 +5,8 @@ use core::fmt::Write as _;
 use samanea_core::{
     base::Spec,
     proto::{
-        block_fetch, chain_sync, handshake, keep_alive, peer_sharing, tip_sample, tx_submission,
+        block_fetch, chain_sync, handshake, keep_alive, peer_sharing, rain_link, tip_sample,
+        tx_submission,
     },
 };
 
@@ -18,6 +19,8 @@ pub const ALL: &[&Spec] = &[
     &keep_alive::SPEC,
     &peer_sharing::SPEC,
     &tip_sample::SPEC,
+    &rain_link::SPEC,
+    &rain_link::BULK_SPEC,
 ];
 
 /// The page: every table as the code has it.

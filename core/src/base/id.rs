@@ -50,10 +50,12 @@ impl ProtocolId {
     pub const KEEP_ALIVE: Self = Self(8);
     /// peer-sharing.
     pub const PEER_SHARING: Self = Self(10);
-    /// Our own structured gossip; only on our own versions.
+    /// The words of our own structured gossip; only on our own versions.
     pub const RAIN_LINK: Self = Self(24_576);
     /// tip-sample; only on our own versions.
     pub const TIP_SAMPLE: Self = Self(24_577);
+    /// The payloads of our own structured gossip; only on our own versions.
+    pub const RAIN_BULK: Self = Self(24_578);
 }
 
 /// Hands out ids of one kind in rising order and never the same twice.

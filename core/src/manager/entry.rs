@@ -115,7 +115,7 @@ pub enum RemoteUse {
 pub struct Responders(u16);
 
 /// The mini-protocols that have a bit of their own; all others share the last one.
-const KNOWN: [ProtocolId; 9] = [
+const KNOWN: [ProtocolId; 10] = [
     ProtocolId::CHAIN_SYNC,
     ProtocolId::BLOCK_FETCH,
     ProtocolId::TX_SUBMISSION,
@@ -125,6 +125,7 @@ const KNOWN: [ProtocolId; 9] = [
     ProtocolId(17),
     ProtocolId::RAIN_LINK,
     ProtocolId::TIP_SAMPLE,
+    ProtocolId::RAIN_BULK,
 ];
 const OTHER: u16 = 1 << 15;
 

@@ -76,9 +76,10 @@ pub const fn ingress_bytes_max(protocol: ProtocolId) -> Option<u32> {
         // Peras certificates and votes.
         ProtocolId(16) => Some(220_000),
         ProtocolId(17) => Some(55_000),
-        // Our own: 100 tips of 128 bytes; 10 relayed messages of 65,536 bytes.
+        // Our own: 100 tips of 128 bytes; four of the largest frames; two of the largest payloads.
         ProtocolId::TIP_SAMPLE => Some(14_080),
-        ProtocolId::RAIN_LINK => Some(720_896),
+        ProtocolId::RAIN_LINK => Some(576_716),
+        ProtocolId::RAIN_BULK => Some(9_229_721),
         _ => None,
     }
 }

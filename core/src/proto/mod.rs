@@ -152,6 +152,8 @@ pub const TABLES: &[&Spec] = &[
     &keep_alive::SPEC,
     &peer_sharing::SPEC,
     &tip_sample::SPEC,
+    &rain_link::SPEC,
+    &rain_link::BULK_SPEC,
 ];
 
 impl From<reassembly::Error> for Fault {

@@ -78,6 +78,15 @@ pub enum DecodeError {
         /// The maximum, inclusive.
         max: u32,
     },
+    /// A string of more bytes than it may have here.
+    #[error("a string of more than {max} bytes")]
+    TooLong {
+        /// The maximum, inclusive.
+        max: u32,
+    },
+    /// Items that must rise and do not.
+    #[error("items out of order")]
+    Order,
     /// Nesting deeper than the envelope ever needs.
     #[error("nested too deeply")]
     Depth,

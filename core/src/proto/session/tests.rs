@@ -285,7 +285,8 @@ fn encoding_reuses_its_memory() {
 #[test]
 fn every_pipelined_exchange_leads_back_to_where_it_began() {
     use crate::proto::{
-        block_fetch, chain_sync, handshake, keep_alive, peer_sharing, tip_sample, tx_submission,
+        block_fetch, chain_sync, handshake, keep_alive, peer_sharing, rain_link, tip_sample,
+        tx_submission,
     };
     let specs = [
         &SPEC,
@@ -295,6 +296,8 @@ fn every_pipelined_exchange_leads_back_to_where_it_began() {
         &block_fetch::SPEC,
         &peer_sharing::SPEC,
         &tip_sample::SPEC,
+        &rain_link::SPEC,
+        &rain_link::BULK_SPEC,
         &tx_submission::SPEC,
     ];
     let mut seen = 0;

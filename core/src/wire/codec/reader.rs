@@ -167,6 +167,22 @@ impl<'a> Reader<'a> {
         hash.map(Hash32).map_err(|_| self.out_of_range(before))
     }
 
+    /// A definite byte string of exactly `N` bytes.
+    pub fn exactly<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let before = self.rest;
+        let array = self.slice()?.try_into();
+        array.map_err(|_| self.out_of_range(before))
+    }
+
+    /// A definite byte string of at most `max` bytes, borrowed.
+    pub fn slice_max(&mut self, max: u32) -> Result<&'a [u8], DecodeError> {
+        let slice = self.slice()?;
+        if u32::try_from(slice.len()).is_ok_and(|len| len <= max) {
+            return Ok(slice);
+        }
+        Err(DecodeError::TooLong { max })
+    }
+
     /// A definite text string in UTF-8.
     pub fn text(&mut self) -> Result<&'a str, DecodeError> {
         let before = self.rest;
@@ -218,6 +234,11 @@ impl<'a> Reader<'a> {
             0x00..=0x1f => self.u64().map(Some),
             _ => self.skip().map(|()| None),
         }
+    }
+
+    /// Whether an unsigned number is next.
+    pub fn is_at_number(&self) -> bool {
+        self.rest.first().is_some_and(|first| *first < NEGATIVE)
     }
 
     /// The head of a definite array of exactly `want` items.
