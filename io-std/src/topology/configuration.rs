@@ -12,11 +12,16 @@
 //! | `MinBigLedgerPeersForTrustedState` | a number of peers |
 //! | `AcceptedConnectionsLimit` | `{ "hardLimit", "softLimit", "delay" }`, the delay in seconds |
 //! | `ChainSyncIdleTimeout`, `ProtocolIdleTimeout`, `TimeWaitTimeout` | seconds |
+//! | `ShelleyGenesisFile` | the file that says when slots begin, relative to this one |
+//! | `TestShelleyHardForkAtEpoch` | 0 where slots begin as that file says from the first on |
 //! | `DiffusionMode` | `"InitiatorOnly"` or `"InitiatorAndResponder"` |
 //!
 //! src: cardano-node configuration
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use samanea_core::{
     governor::{self, ConsensusMode, Targets},
@@ -55,6 +60,7 @@ const KEYS: &[&str] = &[
     "MinBigLedgerPeersForTrustedState",
     "PeerSharing",
     "ProtocolIdleTimeout",
+    "ShelleyGenesisFile",
     "SyncTargetNumberOfActiveBigLedgerPeers",
     "SyncTargetNumberOfActivePeers",
     "SyncTargetNumberOfEstablishedBigLedgerPeers",
@@ -69,6 +75,7 @@ const KEYS: &[&str] = &[
     "TargetNumberOfKnownBigLedgerPeers",
     "TargetNumberOfKnownPeers",
     "TargetNumberOfRootPeers",
+    "TestShelleyHardForkAtEpoch",
     "TimeWaitTimeout",
 ];
 
@@ -97,6 +104,9 @@ pub struct Settings {
     pub time_wait: Option<Duration>,
     /// `DiffusionMode`.
     pub mode: Option<Mode>,
+    /// `ShelleyGenesisFile`, as a path that can be opened, if slots begin as it says from the first
+    /// on: `TestShelleyHardForkAtEpoch` is 0.
+    pub genesis: Option<PathBuf>,
     /// What is probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -114,6 +124,7 @@ impl Default for Settings {
             idle: None,
             time_wait: None,
             mode: None,
+            genesis: None,
             warnings: Vec::new(),
         }
     }
@@ -144,6 +155,9 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Settings, Error> {
     json::fits(file, bytes, BYTES_MAX)?;
     let document = json::Document::new(file, bytes)?;
     let mut settings = settings(&document.top()?)?;
+    if let (Some(genesis), Some(dir)) = (&mut settings.genesis, file.parent()) {
+        *genesis = dir.join(&genesis);
+    }
     settings.warnings = document.into_warnings();
     Ok(settings)
 }
@@ -179,6 +193,7 @@ fn settings(top: &Value<'_>) -> Result<Settings, Error> {
         idle: some("ProtocolIdleTimeout").map(seconds).transpose()?,
         time_wait: some("TimeWaitTimeout").map(seconds).transpose()?,
         mode: some("DiffusionMode").map(mode).transpose()?,
+        genesis: genesis(&object)?,
         warnings: Vec::new(),
     })
 }
@@ -208,6 +223,17 @@ fn targets(object: &Object<'_>, prefix: &str, usual: Targets) -> Result<Targets,
         return Err(at.refuse(format_args!("{prefix}…: {insane}"), allowed));
     }
     Ok(targets)
+}
+
+/// The genesis file, if it says when all slots begin.
+fn genesis(object: &Object<'_>) -> Result<Option<PathBuf>, Error> {
+    let fork = object.some("TestShelleyHardForkAtEpoch");
+    let fork = fork.map(|value| value.whole(0, u64::MAX)).transpose()?;
+    let file = object
+        .some("ShelleyGenesisFile")
+        .filter(|_| fork == Some(0));
+    let path = |value: &Value<'_>| value.text("the path of a file").map(PathBuf::from);
+    file.map(path).transpose()
 }
 
 fn sharing(value: &Value<'_>) -> Result<bool, Error> {
@@ -291,6 +317,24 @@ mod tests {
         settings.apply(&mut governor, &mut manager);
         assert_eq!(governor.deadline, Targets::RELAY);
         assert_eq!(manager, manager::Config::default());
+    }
+
+    #[test]
+    fn a_genesis_file_counts_where_it_says_when_all_slots_begin() {
+        let genesis = |more: &str| {
+            let text = format!(r#"{{ "ShelleyGenesisFile": "shelley.json"{more} }}"#);
+            let file = Path::new("etc/config.json");
+            parse(file, text.as_bytes()).unwrap().genesis
+        };
+        assert_eq!(
+            genesis(r#", "TestShelleyHardForkAtEpoch": 0"#),
+            Some(PathBuf::from("etc/shelley.json"))
+        );
+        for byron in [r#", "TestShelleyHardForkAtEpoch": 2"#, ""] {
+            assert_eq!(genesis(byron), None);
+        }
+        let line = refused(r#"{ "TestShelleyHardForkAtEpoch": 0, "ShelleyGenesisFile": 7 }"#);
+        assert!(line.contains("ShelleyGenesisFile: found 7"), "{line}");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //!                                       └──▶ memory (state directory)
 //! ```
 
+pub mod age;
 pub mod app;
 pub mod cli;
 pub mod control;

@@ -7,16 +7,13 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
+    path::PathBuf,
 };
 
 use samanea::peers::{Root, Row};
-use support::{Node, output};
+use support::{Node, is, peers, until};
 
 const MAGIC: &str = "77";
-/// The longest that anything may take: far longer than it does.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A group of local roots as the file has it.
 #[derive(Clone, Copy)]
@@ -82,35 +79,6 @@ impl File {
     fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
-}
-
-/// The answer of `samanea peers`.
-fn peers(socket: &Path) -> BTreeMap<SocketAddr, Row> {
-    let args = ["peers", "--json", "--socket", socket.to_str().unwrap()];
-    let (code, out, err) = output(args);
-    assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    let rows = out.lines().map(|line| serde_json::from_str(line).unwrap());
-    rows.map(|row: Row| (row.peer, row)).collect()
-}
-
-/// Asks until the answer is as it should be.
-fn until(
-    what: &str,
-    socket: &Path,
-    reached: impl Fn(&BTreeMap<SocketAddr, Row>) -> bool,
-) -> BTreeMap<SocketAddr, Row> {
-    let began = Instant::now();
-    loop {
-        let rows = peers(socket);
-        if reached(&rows) {
-            return rows;
-        }
-        assert!(began.elapsed() < PATIENCE, "{what}: {rows:#?}");
-    }
-}
-
-fn is(row: Option<&Row>, temperature: &str) -> bool {
-    row.and_then(|row| row.temperature.as_deref()) == Some(temperature)
 }
 
 /// What stays the same of a peer as long as nothing happens to it or its connection.

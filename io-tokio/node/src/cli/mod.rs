@@ -6,6 +6,7 @@
 
 mod args;
 mod devnet;
+mod judging;
 mod office;
 mod ping;
 mod plan;

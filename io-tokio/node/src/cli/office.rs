@@ -39,10 +39,13 @@ pub(super) struct Options {
     /// samanea.socket in --state
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// When slot 0 began, in seconds since 1970, for delays of blocks; known of mainnet, preprod
-    /// and preview
+    /// When slot 0 began, in seconds since 1970, for delays of blocks and the age of the chain; known
+    /// of mainnet, preprod and preview, and of others from the genesis file that --config names
     #[arg(long, value_name = "SECONDS")]
     slot_zero: Option<u64>,
+    /// How long a slot takes
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000, requires = "slot_zero", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    slot_length: u64,
 }
 
 impl Options {
@@ -72,11 +75,19 @@ impl Options {
         })
     }
 
-    /// What measures blocks of the network with this magic.
-    pub(super) fn measures(&self, magic: u32) -> Measures {
+    /// When slots of the network with this magic begin: as said, as known, or as its genesis file
+    /// has it.
+    pub(super) fn slots(&self, magic: u32, genesis: Option<&Path>) -> Option<SlotClock> {
+        let length = Duration::from_millis(self.slot_length);
         let given = self.slot_zero.map(Duration::from_secs);
-        let clock = given.map(SlotClock::since);
-        Measures::new(clock.or_else(|| SlotClock::of_network(magic)))
+        let clock = given.map(|zero| SlotClock::since(zero, length));
+        let clock = clock.or_else(|| SlotClock::of_network(magic));
+        clock.or_else(|| {
+            let genesis = genesis?;
+            let read = SlotClock::of_genesis(genesis);
+            read.inspect_err(|why| warn!("{}: {why}; slots have no known times", genesis.display()))
+                .ok()
+        })
     }
 }
 

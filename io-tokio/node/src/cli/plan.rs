@@ -26,6 +26,13 @@ pub(super) struct Roots {
     pub(super) loaded: Loaded,
 }
 
+impl Roots {
+    /// Whether bootstrap peers are used while the chain is old.
+    pub(super) const fn have_bootstrap_peers(&self) -> bool {
+        self.loaded.topology.topology.bootstrap.is_some()
+    }
+}
+
 /// The configuration as given, or that of a relay.
 pub(super) fn settings(args: &args::Run) -> Result<Settings, Failure> {
     let Some(file) = &args.config else {

@@ -9,7 +9,10 @@ use std::{
 };
 
 use samanea_core::node::Command;
-use samanea_std::topology::{self, Loaded};
+use samanea_std::{
+    clock,
+    topology::{self, Loaded},
+};
 use tokio::time::{self, Interval, MissedTickBehavior};
 use tracing::{error, info};
 
@@ -178,9 +181,10 @@ impl Seen {
 
 /// Whether what is written now may bear the same time.
 fn is_coarse(stamp: Stamp) -> bool {
-    let age = |(_, at, _): (_, SystemTime, _)| SystemTime::now().duration_since(at);
+    let since = |(_, at, _): (_, SystemTime, _)| at.duration_since(SystemTime::UNIX_EPOCH).ok();
     // A time that is still to come says nothing at all.
-    stamp.is_some_and(|stamp| age(stamp).map_or(true, |age| age < COARSE))
+    let at = stamp.and_then(since);
+    at.is_some_and(|at| clock::wall().saturating_sub(at) < COARSE)
 }
 
 fn stamp(path: &Path) -> Stamp {
@@ -217,6 +221,10 @@ fn read(file: File, digest: &mut DefaultHasher) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + clock::wall()
+    }
+
     fn write(file: &Path, text: &str, at: SystemTime) {
         fs::write(file, text).unwrap();
         let file = File::options().write(true).open(file).unwrap();
@@ -227,9 +235,8 @@ mod tests {
     fn a_second_change_of_one_length_in_one_tick_is_seen_in_the_same_place() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("topology.json");
-        let now = SystemTime::now();
         let hour = Duration::from_secs(3_600);
-        for at in [now, now + hour] {
+        for at in [now(), now() + hour] {
             write(&file, "one", at);
             let mut seen = Seen::new(file.clone());
             assert!(!seen.is_changed());
@@ -243,7 +250,7 @@ mod tests {
     fn an_old_file_is_told_by_its_stamp_alone() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("topology.json");
-        let old = SystemTime::now() - Duration::from_secs(3_600);
+        let old = now() - Duration::from_secs(3_600);
         write(&file, "one", old);
         let mut seen = Seen::new(file.clone());
         assert_eq!((seen.content, seen.is_changed()), (None, false));
@@ -262,11 +269,11 @@ mod tests {
     fn what_is_in_a_file_is_compared_until_its_time_is_old() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("topology.json");
-        write(&file, "one", SystemTime::now());
+        write(&file, "one", now());
         let mut seen = Seen::new(file.clone());
         assert!(seen.content.is_some());
         // As if it had been looked at long ago.
-        let old = SystemTime::now() - Duration::from_secs(3_600);
+        let old = now() - Duration::from_secs(3_600);
         write(&file, "one", old);
         seen.stamp = stamp(&file);
         assert!(!seen.is_changed());

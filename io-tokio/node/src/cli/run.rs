@@ -3,7 +3,7 @@
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use samanea_core::{
-    base::{Point, Rules},
+    base::{Point, Rules, Tip},
     chain::Start,
     governor::Targets,
     manager::Limits,
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::{
     Failure, args,
+    judging::Judging,
     office::Working,
     plan, read_chain,
     reload::Watched,
@@ -26,7 +27,9 @@ use crate::{
     Block,
     app::{App, Progress},
     driver::Handle,
+    metrics::Measures,
     rules::Eras,
+    slots::SlotClock,
     tape::TapeFile,
 };
 
@@ -59,7 +62,19 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
     if let Some(roots) = &roots {
         plan::log_warnings(&roots.loaded.warnings);
     }
-    runtime()?.block_on(run(args, config, chain, roots))
+    let genesis = settings.genesis.as_deref();
+    let slots = args.office.slots(config.magic, genesis);
+    if slots.is_none()
+        && roots
+            .as_ref()
+            .is_some_and(plan::Roots::have_bootstrap_peers)
+    {
+        warn!(
+            "when slots begin is not known: the chain counts as old, and only bootstrap peers and \
+             trustable local roots are used; --slot-zero says it"
+        );
+    }
+    runtime()?.block_on(run(args, config, chain, roots, slots))
 }
 
 /// The accept limits as given.
@@ -127,9 +142,14 @@ async fn run(
     mut config: Config,
     chain: Vec<Block>,
     roots: Option<plan::Roots>,
+    slots: Option<SlotClock>,
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let mut watched = roots.map(Watched::new);
+    let seed = args.seed.unwrap_or_else(any_seed);
+    let mut minder = Minder {
+        watched: roots.map(Watched::new),
+        judging: slots.map(|slots| Judging::new(slots, seed)),
+    };
     let mut peers = Vec::new();
     for args::Remote(peer) in &args.peer {
         let failed = |error: io::Error| Failure::input(format!("--peer {peer}: {error}"));
@@ -139,9 +159,9 @@ async fn run(
 
     let mut office = args.office.open()?;
     config.governor.trace |= office.traces();
-    let measures = args.office.measures(args.magic.unwrap_or_default());
+    let measures = Measures::new(slots);
     let app = Arc::new(App::new(config.chain.headers_max).measuring(measures));
-    let node = Node::new(Engine::new(config), args.seed.unwrap_or_else(any_seed));
+    let node = Node::new(Engine::new(config), seed);
     let mut options = Options::default();
     options.listen.clone_from(&args.listen);
     let mut tape = None;
@@ -172,7 +192,7 @@ async fn run(
         handle.command(Command::AddPeer(peer));
     }
 
-    if let Some(watched) = &watched {
+    if let Some(watched) = &minder.watched {
         for command in watched.all() {
             handle.command(command);
         }
@@ -185,7 +205,7 @@ async fn run(
 
     let ended = match office.work(&handle, app.measures()).await {
         Ok(office) => {
-            let ended = attend(&handle, &mut signals, app.watch(), &office, &mut watched).await;
+            let ended = attend(&handle, &mut signals, app.watch(), &office, &mut minder).await;
             office.save(&handle).await;
             ended
         }
@@ -200,13 +220,56 @@ async fn run(
     ended
 }
 
+/// What looks after a node from outside.
+#[derive(Default)]
+struct Minder {
+    watched: Option<Watched>,
+    judging: Option<Judging>,
+}
+
+impl Minder {
+    /// Waits until a file of the topology has changed; without one for ever.
+    async fn changed(watched: &mut Option<Watched>) {
+        match watched {
+            Some(watched) => watched.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the chain is to be judged; where slots have no known times for ever.
+    async fn due(judging: &mut Option<Judging>) {
+        match judging {
+            Some(judging) => judging.due().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads the topology again and tells the node what changed.
+    fn reload(&mut self, handle: &Handle) {
+        let Some(watched) = &mut self.watched else {
+            warn!("there is no --topology to read again");
+            return;
+        };
+        for command in watched.reload() {
+            handle.command(command);
+        }
+    }
+
+    /// Judges the chain.
+    fn judge(&mut self, handle: &Handle, tip: &Tip) {
+        if let Some(judging) = &mut self.judging {
+            judging.look(handle, tip);
+        }
+    }
+}
+
 /// Does what is said until it is time to end; a bad end when the node can no longer be reached.
 async fn attend(
     handle: &Handle,
     signals: &mut Signals,
     mut progress: watch::Receiver<Progress>,
     office: &Working,
-    watched: &mut Option<Watched>,
+    minder: &mut Minder,
 ) -> Result<(), Failure> {
     let listeners = handle.listening().len();
     let mut memory = progress.clone();
@@ -215,13 +278,17 @@ async fn attend(
         tokio::select! {
             signal = signals.recv() => match signal {
                 Signal::Dump => dump(handle),
-                Signal::Reload => reload(handle, watched),
+                Signal::Reload => minder.reload(handle),
                 Signal::End(word) => {
                     info!("{word}");
                     return Ok(());
                 }
             },
-            () = changed(watched) => reload(handle, watched),
+            () = Minder::changed(&mut minder.watched) => minder.reload(handle),
+            () = Minder::due(&mut minder.judging) => {
+                let tip = memory.borrow().tip;
+                minder.judge(handle, &tip);
+            }
             Ok(_) = progress.wait_for(|progress| progress.listeners_lost >= listeners) => {
                 return Err(Failure::run("no listening socket is left"));
             }
@@ -230,25 +297,6 @@ async fn attend(
                 office.save(handle).await;
             }
         }
-    }
-}
-
-/// Waits until a file of the topology has changed; without one for ever.
-async fn changed(watched: &mut Option<Watched>) {
-    match watched {
-        Some(watched) => watched.changed().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Reads the topology again and tells the node what changed.
-fn reload(handle: &Handle, watched: &mut Option<Watched>) {
-    let Some(watched) = watched else {
-        warn!("there is no --topology to read again");
-        return;
-    };
-    for command in watched.reload() {
-        handle.command(command);
     }
 }
 
@@ -315,8 +363,8 @@ mod tests {
         let lose = |id| app.notice(Instant::ZERO, &Notice::ListenerLost(ListenerId(id)));
 
         lose(0);
-        let mut watched = None;
-        let running = attend(&handle, &mut signals, app.watch(), &office, &mut watched);
+        let mut minder = Minder::default();
+        let running = attend(&handle, &mut signals, app.watch(), &office, &mut minder);
         let mut ended = Box::pin(running);
         tokio::select! {
             biased;

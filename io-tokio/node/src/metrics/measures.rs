@@ -218,7 +218,7 @@ mod tests {
     const START: Duration = Duration::from_secs(1_000);
 
     fn measures() -> Measures {
-        Measures::new(Some(SlotClock::since(START)))
+        Measures::new(Some(SlotClock::since(START, Duration::from_secs(1))))
     }
 
     fn point(slot: Slot, fork: u8) -> Point {

@@ -6,16 +6,19 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     env,
     ffi::OsStr,
     fs,
     io::{self, BufRead, BufReader, Lines, Write},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
 };
 
-use samanea::Block;
-use samanea_core::base::{Hash32, Point};
+use samanea::{Block, peers::Row};
+use samanea_core::base::{Hash32, Instant, Point};
+use samanea_std::clock::Clock;
 
 /// A file or directory of the shared data, or a loud word that the test `who` does without.
 pub fn shared(who: &str, path: &str) -> Option<PathBuf> {
@@ -91,10 +94,45 @@ pub fn output<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> (i32, Strin
     )
 }
 
+/// The longest that anything may take: far longer than it does.
+const PATIENCE: Instant = Instant::from_secs(120);
+
+/// The answer of `samanea peers`.
+pub fn peers(socket: &Path) -> BTreeMap<SocketAddr, Row> {
+    let args = ["peers", "--json", "--socket", socket.to_str().unwrap()];
+    let (code, out, err) = output(args);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let rows = out.lines().map(|line| serde_json::from_str(line).unwrap());
+    rows.map(|row: Row| (row.peer, row)).collect()
+}
+
+/// Asks until the answer is as it should be.
+pub fn until(
+    what: &str,
+    socket: &Path,
+    reached: impl Fn(&BTreeMap<SocketAddr, Row>) -> bool,
+) -> BTreeMap<SocketAddr, Row> {
+    let clock = Clock::starting_at(Instant::ZERO);
+    loop {
+        let rows = peers(socket);
+        if reached(&rows) {
+            return rows;
+        }
+        assert!(clock.now() < PATIENCE, "{what}: {rows:#?}");
+    }
+}
+
+/// Whether a peer is so hot.
+pub fn is(row: Option<&Row>, temperature: &str) -> bool {
+    row.and_then(|row| row.temperature.as_deref()) == Some(temperature)
+}
+
 /// A node that `run`s until it is told to stop, or dropped.
 pub struct Node {
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
+    /// What it said before it listened.
+    before: String,
     /// Where it listens.
     pub addr: String,
 }
@@ -118,9 +156,11 @@ impl Node {
         let mut node = Self {
             child,
             log,
+            before: String::new(),
             addr: String::new(),
         };
-        let line = node.logs("listening");
+        let line;
+        (line, node.before) = node.logs_after("listening");
         let at = line.find("127.0.0.1:").unwrap();
         node.addr = line[at..]
             .chars()
@@ -131,11 +171,21 @@ impl Node {
 
     /// Reads the log up to a line with these words.
     pub fn logs(&mut self, words: &str) -> String {
+        self.logs_after(words).0
+    }
+
+    /// Whether it said these words before it listened.
+    pub fn said(&self, words: &str) -> bool {
+        self.before.contains(words)
+    }
+
+    /// The line, and what was said before it.
+    fn logs_after(&mut self, words: &str) -> (String, String) {
         let mut seen = String::new();
         for line in &mut self.log {
             let line = line.unwrap();
             if line.contains(words) {
-                return line;
+                return (line, seen);
             }
             seen.push_str(&line);
             seen.push('\n');
