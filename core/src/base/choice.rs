@@ -45,6 +45,10 @@ impl Site {
     pub const LEDGER_NAME: Self = Self(22);
     /// Whether inbound connections are looked at before others are asked.
     pub const INBOUND_COIN: Self = Self(23);
+    /// When the first digest of a group is sent.
+    pub const RAIN_DIGEST: Self = Self(30);
+    /// With which other member digests are exchanged.
+    pub const RAIN_PARTNER: Self = Self(31);
 }
 
 /// The only source of chance.

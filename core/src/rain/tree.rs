@@ -105,8 +105,13 @@ impl Gaps {
     /// The arc that slot `at` gets when slot 0 holds the whole ring, and its parent: nobody for
     /// slot 0. `leaf` says which slots take no arc.
     pub fn derive(&self, at: u32, leaf: impl Fn(u32) -> bool) -> Derived {
+        self.derive_within(self.members(), at, leaf)
+    }
+
+    /// The same when slot 0 holds an arc of `len` slots.
+    pub fn derive_within(&self, len: u32, at: u32, leaf: impl Fn(u32) -> bool) -> Derived {
         let mut holder = Derived {
-            len: self.members(),
+            len,
             parent: None,
             depth: 0,
         };

@@ -1,0 +1,616 @@
+//! How messages begin and end: published, received, judged, expired.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::{
+    Action, Misdeed, Notice, Rain, Redundancy, Refusal, Report, View, Way,
+    config::{Acks, Shape, Validation},
+    event::{MessageClass, Options, Verdict},
+    frontier::Known,
+    group::Parked,
+    id::{Head, message_id, signed_bytes},
+    machine::{Timer, budget, is_good},
+    message::{Judged, Message, Stage},
+    seen::Fate,
+};
+use crate::{
+    base::{Cx, GroupId, MemberKey, MessageId},
+    proto::rain_link::{Data, Flags, Frame, Why},
+};
+
+impl Rain {
+    /// Broadcasts.
+    pub(super) fn publish(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        tag: u64,
+        group: &GroupId,
+        payload: Bytes,
+        options: Options,
+    ) {
+        match self.begin_own(cx, group, payload, options) {
+            Err(why) => Self::notice(cx, Notice::Refused { tag, why }),
+            Ok((id, mut message)) => {
+                self.stats.published = self.stats.published.saturating_add(1);
+                Self::notice(cx, Notice::Published { tag, id });
+                self.broadcast(cx, id, &mut message, options);
+                self.keep(cx, id, message);
+            }
+        }
+    }
+
+    fn begin_own(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        group: &GroupId,
+        payload: Bytes,
+        options: Options,
+    ) -> Result<(MessageId, Message), Refusal> {
+        let max = self.config.limits.payload;
+        let bytes = payload.len();
+        if u32::try_from(bytes).map_or(true, |bytes| bytes > max) {
+            return Err(Refusal::TooBig { bytes, max });
+        }
+        let known = self.groups.get(group).ok_or(Refusal::NotMember)?;
+        let view = known.newest().cloned().ok_or(Refusal::NotMember)?;
+        let seq = known.next;
+        if view.is_empty() {
+            return Err(Refusal::EmptyGroup);
+        }
+        let seat = view.seat(&self.me);
+        if seat.is_none() && !self.may_inject(&self.me) {
+            return Err(Refusal::NotMember);
+        }
+        let head = Head {
+            group,
+            epoch: view.epoch(),
+            origin: &self.me,
+            boot: self.boot,
+            seq,
+        };
+        let id = head.id(&payload, cx.rules);
+        let signature = cx.rules.sign(&signed_bytes(&id)).ok_or(Refusal::NoKey)?;
+        if self.messages.contains_key(&id) || !self.has_room(self.me, bytes) {
+            return Err(Refusal::QueueFull);
+        }
+        self.make_room(cx, bytes);
+        if let Some(known) = self.groups.get_mut(group) {
+            known.next = seq.saturating_add(1);
+        }
+        let custodians = if options.byzantine {
+            self.config.cleanup.custodians_byzantine
+        } else {
+            self.config.cleanup.custodians
+        };
+        let message = Message {
+            seat,
+            origin: self.me,
+            boot: self.boot,
+            seq,
+            signature,
+            payload,
+            class: options.class,
+            way: Way::Own,
+            via: self.me,
+            hop: 0,
+            marks: Flags(0),
+            arc: 1,
+            watermark: 0,
+            budget: budget(view.gaps(), self.config.adoption),
+            custodians,
+            duties: BTreeMap::new(),
+            holders: seat.into_iter().collect(),
+            passed: BTreeSet::new(),
+            served: BTreeMap::new(),
+            chains: Message::chains(),
+            star: None,
+            verdict: Judged::Good,
+            since: cx.now,
+            report: Report {
+                members: view.members(),
+                ..Report::default()
+            },
+            reported: false,
+            view,
+        };
+        Ok((id, message))
+    }
+
+    fn broadcast(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        id: MessageId,
+        message: &mut Message,
+        options: Options,
+    ) {
+        let n = message.view.members();
+        if message.seat.is_none() {
+            message.chains.iter_mut().for_each(|chain| {
+                chain.state = super::message::ChainState::Done;
+            });
+            return self.hand_in(cx, id, message);
+        }
+        self.deliver(cx, id, message);
+        let few = n <= self.config.star_max;
+        if options.class == MessageClass::Consensus && few {
+            self.add_copies(cx, id, message, Redundancy::OriginatorStar);
+        } else {
+            self.spread_own(cx, id, message);
+        }
+        let asked = options.critical || n <= self.config.star_asked_max;
+        let default = if asked && self.config.shape == Shape::Exact && self.config.acks == Acks::All
+        {
+            Redundancy::AskedStar
+        } else {
+            Redundancy::None
+        };
+        let redundancy = options.redundancy.or(self.config.redundancy);
+        self.begin_cleanup(cx, id, message);
+        match redundancy.unwrap_or(default) {
+            Redundancy::AskedStar => {
+                message.star = Some(super::message::Star {
+                    begun: false,
+                    cursor: 0,
+                    asked: BTreeSet::new(),
+                });
+            }
+            other => self.add_copies(cx, id, message, other),
+        }
+    }
+
+    fn spread_own(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, message: &mut Message) {
+        let n = message.view.members();
+        if self.config.shape == Shape::Exact {
+            message.arc = n;
+            self.plant(cx, id, message, (1, n));
+        } else if let Some(seat) = message.seat {
+            let top = message.view.gaps().levels();
+            message.watermark = top;
+            self.plant_levels(cx, id, message, seat, (top, 0));
+        }
+    }
+
+    /// Keeps a message from now on.
+    fn keep(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, mut message: Message) {
+        let group = message.view.group();
+        let origin = (message.origin, message.boot);
+        let most = self.config.limits.origins;
+        if let Some(known) = self.groups.get_mut(group) {
+            known.frontiers.came(cx.now, origin, message.seq, id, most);
+        }
+        let bytes = u64::from(message.bytes());
+        self.bytes = self.bytes.saturating_add(bytes);
+        let end = cx.now.after(self.config.times.retain);
+        self.timers.set(Timer::Expire(id), Some(end));
+        self.look_whether_done(cx, id, &mut message);
+        self.messages.insert(id, message);
+    }
+
+    fn begin_cleanup(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, message: &mut Message) {
+        if self.config.cleanup.on && message.seat.is_some() {
+            self.start_timer(cx, id, message);
+        } else {
+            for chain in &mut message.chains {
+                chain.state = super::message::ChainState::Done;
+            }
+        }
+    }
+
+    /// Whether one who is not a member may hand a message in.
+    fn may_inject(&self, key: &MemberKey) -> bool {
+        let groups = self.config.injectors.iter();
+        groups
+            .filter_map(|group| self.groups.get(group))
+            .any(|group| group.knows(key))
+    }
+
+    /// Whether an origin has room for one more message of its share.
+    fn has_room(&self, origin: MemberKey, bytes: usize) -> bool {
+        let limits = &self.config.limits;
+        let share = limits.origin_share.max(1);
+        let of = self.messages.values().filter(|m| m.origin == origin);
+        let (count, sum) = of.fold((0_usize, 0_u64), |(count, sum), message| {
+            let sum = sum.saturating_add(message.bytes().into());
+            (count.saturating_add(1), sum)
+        });
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let part = usize::try_from(share).unwrap_or(1);
+        count < (limits.messages / part).max(1)
+            && sum.saturating_add(bytes) <= limits.bytes / u64::from(share)
+    }
+
+    /// The oldest messages end until one more fits.
+    fn make_room(&mut self, cx: &mut Cx<'_, Action>, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        loop {
+            let many = self.messages.len() >= self.config.limits.messages.max(1);
+            let large = self.bytes.saturating_add(bytes) > self.config.limits.bytes;
+            let oldest = self.messages.iter().min_by_key(|(id, m)| (m.since, **id));
+            let Some(oldest) = oldest.map(|(id, _)| *id).filter(|_| many || large) else {
+                return;
+            };
+            self.stats.evicted = self.stats.evicted.saturating_add(1);
+            self.end(cx, oldest, Fate::Expired);
+        }
+    }
+
+    /// Why a message that is not held is not.
+    pub(super) fn fate_of(&self, id: &MessageId) -> Option<Why> {
+        Some(match self.seen.fate(id)? {
+            Fate::Expired => Why::Expired,
+            Fate::Rejected => Why::Invalid,
+        })
+    }
+
+    /// A message came.
+    pub(super) fn on_data(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey, data: Data) {
+        self.take_credit(cx, peer, &data.payload);
+        let id = message_id(&data, cx.rules);
+        if self.copy(cx, peer, id, &data) {
+            return;
+        }
+        match self.check(cx, peer, &id, &data) {
+            Ok(view) => self.take(cx, peer, id, data, view),
+            Err(Refused::Park) => self.park(cx, peer, id, data),
+            Err(Refused::Drop(what)) => self.misdeed(cx, peer, what),
+            Err(Refused::Say(why, what)) => {
+                self.nack(cx, peer, id, why);
+                if let Some(what) = what {
+                    self.misdeed(cx, peer, what);
+                }
+            }
+        }
+    }
+
+    /// A further copy of a message that is held; whether it was one.
+    fn copy(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        peer: MemberKey,
+        id: MessageId,
+        data: &Data,
+    ) -> bool {
+        let held = self.with(cx, id, |rain, cx, message| {
+            rain.stats.duplicates = rain.stats.duplicates.saturating_add(1);
+            message.report.duplicates = message.report.duplicates.saturating_add(1);
+            let seat = message.view.seat(&peer);
+            if seat.is_none() && !data.flags.has(Flags::INJECT) {
+                return;
+            }
+            if data.flags.has(Flags::WANT_ACK) {
+                rain.send_ack(cx, peer, id);
+            }
+            if let Some(seat) = seat {
+                rain.proved(cx, id, message, seat);
+            }
+            let way = (data.limit, data.flags);
+            let reach = rain.reach_of(cx, (&id, message), peer, way, Some(data.view));
+            message.hop = message.hop.min(data.hop);
+            rain.grow(cx, id, message, reach, data.flags);
+        });
+        held.is_some()
+    }
+
+    /// Whether a new message is to be taken, and in which view.
+    fn check(
+        &self,
+        cx: &Cx<'_, Action>,
+        peer: MemberKey,
+        id: &MessageId,
+        data: &Data,
+    ) -> Result<View, Refused> {
+        if let Some(why) = self.fate_of(id) {
+            return Err(Refused::Say(why, None));
+        }
+        if data.payload.len() > usize::try_from(self.config.limits.payload).unwrap_or(usize::MAX) {
+            return Err(Refused::Say(Why::TooBig, Some(Misdeed::Flood)));
+        }
+        let outsider = Some(Misdeed::Outsider);
+        let known = self.groups.get(&data.group);
+        let known = known.ok_or(Refused::Say(Why::NotMember, outsider))?;
+        let newest = known.newest().ok_or(Refused::Say(Why::NotMember, None))?;
+        if data.epoch > newest.epoch() {
+            return Err(Refused::Park);
+        }
+        let injected = data.flags.has(Flags::INJECT) && self.may_inject(&peer);
+        if !known.knows(&peer) && !injected {
+            return Err(Refused::Drop(Misdeed::Outsider));
+        }
+        // Of an older view than those that are kept: delivered, if its origin still counts.
+        let view = known.view(data.epoch).unwrap_or(newest);
+        if view.seat(&self.me).is_none() {
+            return Err(Refused::Say(Why::NotMember, None));
+        }
+        if view.seat(&data.origin).is_none() && !self.may_inject(&data.origin) {
+            return Err(Refused::Say(Why::Invalid, Some(Misdeed::Invalid)));
+        }
+        match known.frontiers.known(data.origin, data.boot, data.seq) {
+            Known::Past => return Err(Refused::Say(Why::Expired, None)),
+            Known::New | Known::Held(_) => {}
+        }
+        if !cx
+            .rules
+            .verify(&data.origin, &signed_bytes(id), &data.signature)
+        {
+            return Err(Refused::Say(Why::Invalid, Some(Misdeed::Invalid)));
+        }
+        if !self.has_room(data.origin, data.payload.len()) {
+            return Err(Refused::Say(Why::Busy, None));
+        }
+        Ok(view.clone())
+    }
+
+    /// Takes a new message.
+    fn take(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        peer: MemberKey,
+        id: MessageId,
+        data: Data,
+        view: View,
+    ) {
+        self.make_room(cx, data.payload.len());
+        self.look_for_equivocation(cx, id, &data);
+        let old = view.epoch() != data.epoch;
+        let way = way_of(data.flags);
+        let seat = view.seat(&self.me);
+        let holders = seat.into_iter().chain(view.seat(&peer)).collect();
+        let levels = view.gaps().levels();
+        let mut message = Message {
+            seat,
+            origin: data.origin,
+            boot: data.boot,
+            seq: data.seq,
+            signature: data.signature,
+            payload: data.payload,
+            class: MessageClass::Ordinary,
+            way,
+            via: peer,
+            hop: data.hop.min(levels.saturating_add(1)),
+            marks: Flags(data.flags.0 & Flags::DELEGATED.0),
+            arc: 1,
+            watermark: 0,
+            budget: budget(view.gaps(), self.config.adoption),
+            custodians: self.config.cleanup.custodians,
+            duties: BTreeMap::new(),
+            holders,
+            passed: BTreeSet::new(),
+            served: BTreeMap::new(),
+            chains: Message::chains(),
+            star: None,
+            verdict: match self.config.validation {
+                Validation::None => Judged::Good,
+                Validation::Beside => Judged::Asked,
+                Validation::Before => Judged::Awaited,
+            },
+            since: cx.now,
+            report: Report {
+                members: view.members(),
+                ..Report::default()
+            },
+            reported: false,
+            view,
+        };
+        if data.flags.has(Flags::WANT_ACK) {
+            self.send_ack(cx, peer, id);
+        }
+        self.settle_promise(cx, id, &mut message, &peer);
+        self.deliver(cx, id, &message);
+        if way == Way::Pulled {
+            if let Some(known) = self.groups.get_mut(message.view.group()) {
+                known.frontiers.pulled(data.origin, data.boot);
+            }
+        }
+        if !old {
+            let limit = (data.limit, data.flags);
+            let reach = self.reach_of(cx, (&id, &message), peer, limit, Some(data.view));
+            self.grow(cx, id, &mut message, reach, data.flags);
+        }
+        if self.config.redundancy == Some(Redundancy::Thirds) && way != Way::Redundant {
+            self.add_copies(cx, id, &mut message, Redundancy::Thirds);
+        }
+        self.begin_cleanup(cx, id, &mut message);
+        self.keep(cx, id, message);
+    }
+
+    fn look_for_equivocation(&self, cx: &mut Cx<'_, Action>, id: MessageId, data: &Data) {
+        let known = self.groups.get(&data.group);
+        let known = known.map(|g| g.frontiers.known(data.origin, data.boot, data.seq));
+        if let Some(Known::Held(first)) = known.filter(|known| *known != Known::Held(id)) {
+            let (origin, second) = (data.origin, id);
+            Self::notice(
+                cx,
+                Notice::Equivocation {
+                    origin,
+                    first,
+                    second,
+                },
+            );
+        }
+    }
+
+    fn park(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey, id: MessageId, data: Data) {
+        self.nack(cx, peer, id, Why::UnknownEpoch);
+        let until = cx.now.after(self.config.times.park);
+        let limits = &self.config.limits;
+        let (most, bytes) = (limits.parked, limits.parked_bytes);
+        let Some(group) = self.groups.get_mut(&data.group) else {
+            return;
+        };
+        let from = peer;
+        group.park(Parked { until, from, data }, most, bytes);
+        let no = group.no;
+        if self.timers.of(&Timer::Park(no)).is_none() {
+            self.timers.set(Timer::Park(no), Some(until));
+        }
+    }
+
+    /// A view came: what waited for it counts as pulled, for the sender has taken its duty back.
+    pub(super) fn unpark(&mut self, cx: &mut Cx<'_, Action>, group: &GroupId, epoch: u64) {
+        let Some(known) = self.groups.get_mut(group) else {
+            return;
+        };
+        for parked in known.unpark(epoch) {
+            let flags = Flags::PULLED;
+            let data = Data {
+                flags,
+                ..parked.data
+            };
+            let id = message_id(&data, cx.rules);
+            let peer = parked.from;
+            if self.copy(cx, peer, id, &data) {
+                continue;
+            }
+            if let Ok(view) = self.check(cx, peer, &id, &data) {
+                self.take(cx, peer, id, data, view);
+            }
+        }
+    }
+
+    pub(super) fn park_ends(&mut self, cx: &mut Cx<'_, Action>, no: u32) {
+        let group = self.numbers.get(&no);
+        let Some(known) = group.and_then(|group| self.groups.get_mut(group)) else {
+            return;
+        };
+        known.parked.retain(|parked| parked.until > cx.now);
+        let next = known.parked.iter().map(|parked| parked.until).min();
+        self.timers.set(Timer::Park(no), next);
+    }
+
+    /// What the application thinks.
+    pub(super) fn on_verdict(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, verdict: Verdict) {
+        let asked = self.messages.get(&id).map(|message| message.verdict);
+        if asked.is_none_or(|asked| asked == Judged::Good) {
+            return self.stale();
+        }
+        self.timers.set(Timer::Verdict(id), None);
+        if is_good(verdict) {
+            self.with(cx, id, |rain, cx, message| {
+                message.verdict = Judged::Good;
+                let unsent = message.duties.iter();
+                let unsent: alloc::vec::Vec<_> = unsent
+                    .filter(|(_, work)| work.stage == Stage::Unsent)
+                    .map(|(seat, _)| *seat)
+                    .collect();
+                for seat in unsent {
+                    rain.duty_goes_on(cx, id, message, seat);
+                }
+                if rain.config.validation == Validation::Before {
+                    rain.begin_cleanup(cx, id, message);
+                }
+            });
+            return;
+        }
+        let via = self.messages.get(&id).map(|message| message.via);
+        let why = if verdict == Verdict::Reject {
+            Why::Invalid
+        } else {
+            Why::Busy
+        };
+        if let Some(via) = via.filter(|via| *via != self.me) {
+            self.nack(cx, via, id, why);
+            if verdict == Verdict::Reject {
+                self.misdeed(cx, via, Misdeed::Invalid);
+            }
+        }
+        self.end(cx, id, Fate::Rejected);
+    }
+
+    /// The application has not judged in time: the sender takes its duty back.
+    pub(super) fn verdict_is_late(&mut self, cx: &mut Cx<'_, Action>, id: MessageId) {
+        let via = self.with(cx, id, |rain, _, message| {
+            for (seat, _) in core::mem::take(&mut message.duties) {
+                rain.timers.set(Timer::Duty(id, seat), None);
+            }
+            message.via
+        });
+        if let Some(via) = via.filter(|via| *via != self.me) {
+            self.nack(cx, via, id, Why::Busy);
+        }
+    }
+
+    /// A message is kept no longer.
+    pub(super) fn end(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, fate: Fate) {
+        let Some(mut message) = self.messages.remove(&id) else {
+            return;
+        };
+        self.bytes = self.bytes.saturating_sub(message.bytes().into());
+        for (seat, work) in &message.duties {
+            self.timers.set(Timer::Duty(id, *seat), None);
+            if work.stage.is_open() && fate == Fate::Rejected {
+                let peer = message.key(*seat);
+                cx.act(Action::Cancel { peer, id });
+            }
+        }
+        for side in super::Side::BOTH {
+            self.timers.set(Timer::Chain(id, side), None);
+            self.timers.set(Timer::Start(id, side), None);
+        }
+        if let Some(star) = &message.star {
+            for seat in &star.asked {
+                self.timers.set(Timer::Star(id, *seat), None);
+            }
+        }
+        self.timers.set(Timer::Verdict(id), None);
+        self.timers.set(Timer::Expire(id), None);
+        self.release(&message);
+        self.peers.forget_asks(&id);
+        if let Some(known) = self.groups.get_mut(message.view.group()) {
+            let (origin, boot) = (message.origin, message.boot);
+            known.frontiers.gone(origin, boot, message.seq);
+        }
+        let life = self.config.times.seen;
+        let most = self.config.limits.seen;
+        self.seen.add(cx.now, id, fate, most, life);
+        if !message.reported {
+            message.report.passed = u32::try_from(message.passed.len()).unwrap_or(u32::MAX);
+            let report = message.report;
+            Self::notice(cx, Notice::Done { id, report });
+        }
+    }
+
+    /// Sends a message again to one who pulls it.
+    pub(super) fn send_again(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, peer: MemberKey) {
+        self.with(cx, id, |rain, cx, message| {
+            let Some(seat) = message.view.seat(&peer) else {
+                return;
+            };
+            message.report.served_by_pull = message.report.served_by_pull.saturating_add(1);
+            let next = message.view.ahead(seat, 1);
+            let limit = crate::proto::rain_link::Limit::Key(message.key(next));
+            rain.pay(cx, id, message, seat, (limit, Flags::PULLED));
+        });
+    }
+}
+
+/// Why a message is not taken.
+enum Refused {
+    /// Its view is not known yet.
+    Park,
+    /// Without an answer.
+    Drop(Misdeed),
+    /// With one, and perhaps blame.
+    Say(Why, Option<Misdeed>),
+}
+
+fn way_of(flags: Flags) -> Way {
+    if flags.has(Flags::CHAIN) {
+        Way::Chain
+    } else if flags.has(Flags::REDUNDANT) {
+        Way::Redundant
+    } else if flags.has(Flags::PULLED) {
+        Way::Pulled
+    } else {
+        Way::Tree
+    }
+}
+
+/// Sent when what is wanted has come from elsewhere.
+pub(super) fn no(id: MessageId) -> Frame {
+    Frame::No {
+        ids: [id].into_iter().collect(),
+        proofs: alloc::vec::Vec::new(),
+    }
+}

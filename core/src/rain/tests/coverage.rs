@@ -1,0 +1,77 @@
+use super::*;
+
+const LONG: Duration = Duration::from_secs(40);
+
+#[test]
+fn with_nobody_dead_everybody_gets_it_once_for_one_payload_each() {
+    for n in (1..=40).chain([81, 100, 243]) {
+        let mut world = World::new(n, &bare());
+        world.publish(n / 3);
+        world.run(LONG);
+        assert_eq!(world.missed(), [], "{n} members");
+        assert!(world.got.iter().all(|got| *got == 1));
+        assert_eq!(world.payloads, n - 1);
+        assert_eq!(world.controls, n - 1, "one acknowledgement each");
+        assert_eq!(world.done.len() as u32, n, "everybody is done");
+    }
+}
+
+#[test]
+fn with_anybody_dead_from_the_start_adoption_reaches_the_living() {
+    for n in 2..=9_u32 {
+        for set in 0..1_u32 << (n - 1) {
+            for adoption in [0, 3, 1_000] {
+                let mut config = bare();
+                config.adoption = adoption;
+                let mut world = World::new(n, &config);
+                for at in 1..n {
+                    world.dead[at as usize] = set & 1 << (at - 1) != 0;
+                }
+                world.publish(0);
+                world.run(LONG);
+                assert_eq!(world.missed(), [], "{n} members, {set:b} dead");
+                assert!(world.got.iter().all(|got| *got <= 1));
+                assert_eq!(
+                    world.payloads,
+                    n - 1,
+                    "{n} members, {set:b} dead, {adoption}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn with_anybody_dead_from_the_start_chains_alone_reach_the_living() {
+    for n in 2..=8_u32 {
+        for set in 0..1_u32 << (n - 1) {
+            for shape in [Shape::Exact, Shape::Legacy] {
+                let mut config = plain();
+                config.acks = Acks::Off;
+                config.shape = shape;
+                config.cleanup.custodians = 1;
+                let mut world = World::new(n, &config);
+                for at in 1..n {
+                    world.dead[at as usize] = set & 1 << (at - 1) != 0;
+                }
+                world.publish(0);
+                world.run(LONG);
+                assert_eq!(world.missed(), [], "{n} members, {set:b} dead, {shape:?}");
+                assert!(world.got.iter().all(|got| *got <= 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn everything_together_is_quiet_when_nobody_is_dead() {
+    for n in [3, 9, 27, 100] {
+        let mut world = World::new(n, &plain());
+        world.publish(0);
+        world.run(Duration::from_secs(4));
+        assert_eq!(world.missed(), []);
+        assert_eq!(world.payloads, n - 1, "no copy for nothing");
+        let each = f64::from(world.controls) / f64::from(n);
+        assert!(each < 10.0, "{each} frames without payload each of {n}");
+    }
+}
