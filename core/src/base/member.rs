@@ -176,3 +176,49 @@ impl fmt::Display for GroupId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn a_term_is_at_most_four_deep() {
+        let one = GroupId::Role(Actor::Validator);
+        let two = one.clone().union(GroupId::AllStaked).unwrap();
+        let three = GroupId::AllStaked.minus(two.clone()).unwrap();
+        let four = three.clone().union(two.clone()).unwrap();
+        let depths = [&one, &two, &three, &four].map(GroupId::depth);
+        assert_eq!(depths, [1, 2, 3, GroupId::DEPTH_MAX]);
+        assert_eq!(four.clone().union(one.clone()), None);
+        assert_eq!(one.clone().minus(four.clone()), None);
+        // Two of the same depth are one deeper, not twice as deep.
+        assert_eq!(three.clone().minus(three).unwrap().depth(), 4);
+        assert_eq!(format!("{two}"), "(Validator or all staked)");
+    }
+
+    #[test]
+    fn terms_that_mean_the_same_are_different_groups() {
+        let (a, b) = (GroupId::AllStaked, GroupId::Role(Actor::Archival));
+        let (left, right) = (a.clone().union(b.clone()), b.clone().union(a.clone()));
+        assert_ne!(left, right);
+        assert_ne!(a.clone().union(b.clone()), a.minus(b));
+    }
+
+    #[test]
+    fn actors_are_numbered_in_their_order() {
+        assert!(Actor::ALL.is_sorted());
+        assert_eq!(Actor::ALL.len(), 6);
+    }
+
+    #[test]
+    fn a_signature_is_two_halves_of_64_bytes() {
+        let bytes: [u8; 64] = core::array::from_fn(|at| u8::try_from(at).unwrap());
+        let signature = Signature::new(&bytes).unwrap();
+        assert_eq!(signature.to_bytes(), bytes);
+        assert_eq!(signature.0[1][0], 32);
+        assert_eq!(Signature::new(&bytes[..63]), None);
+        assert_eq!(Signature::new(&[0; 65]), None);
+    }
+}

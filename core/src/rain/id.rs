@@ -103,21 +103,59 @@ pub fn proof_bytes(challenge: &[u8; 16], other: &MemberKey, own: &MemberKey) -> 
     [b"samanea-link-1".as_slice(), challenge, &other.0, &own.0].concat()
 }
 
-/// What the digest of a view is the hash of.
-pub(super) fn view_bytes(group: &GroupId, epoch: u64, members: &[Member]) -> BytesMut {
-    let mut out = BytesMut::with_capacity(members.len().saturating_mul(36).saturating_add(64));
+/// What the digest of a view of `count` members is the hash of.
+pub(super) fn view_bytes(
+    group: &GroupId,
+    epoch: u64,
+    count: usize,
+    members: impl Iterator<Item = Member>,
+) -> BytesMut {
+    let mut out = BytesMut::with_capacity(count.saturating_mul(MEMBER_BYTES).saturating_add(160));
     let mut writer = Writer::new(&mut out);
     writer.array(3);
     write_group(&mut writer, group);
-    let count = u64::try_from(members.len()).unwrap_or(u64::MAX);
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
     writer.u64(epoch).array(count);
-    for member in members {
-        writer.array(2).bytes(&member.key.0).bool(member.leaf_only);
+    for Member { key, leaf_only } in members {
+        // `[key, leaf only]` without a writer, as there may be millions: an array of two, 32 bytes,
+        // true or false.
+        out.extend_from_slice(&[0x82, 0x58, 0x20]);
+        out.extend_from_slice(&key.0);
+        out.extend_from_slice(&[if leaf_only { 0xf5 } else { 0xf4 }]);
     }
     out
 }
 
+/// What a member takes of what the digest is made of.
+const MEMBER_BYTES: usize = 36;
+
 /// What a member must show who says that it holds a message.
 pub fn possession(nonce: &[u8; 16], payload: &[u8], rules: &dyn Rules) -> Hash32 {
     rules.hash(&[nonce, payload])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Actor;
+
+    #[test]
+    fn the_members_of_a_digest_are_plain_items() {
+        let members = [(1, false), (2, true), (255, false)].map(|(byte, leaf_only)| Member {
+            key: MemberKey([byte; 32]),
+            leaf_only,
+        });
+        let group = GroupId::Role(Actor::Validator);
+        let bytes = view_bytes(&group, 7, 3, members.into_iter());
+        let mut out = BytesMut::new();
+        let mut writer = Writer::new(&mut out);
+        writer.array(3).array(2).u64(1_u8).u64(4_u8);
+        writer.u64(7_u8).array(3);
+        for member in members {
+            writer.array(2).bytes(&member.key.0).bool(member.leaf_only);
+        }
+        assert_eq!(bytes, out);
+        let head = view_bytes(&group, 7, 0, [].into_iter()).len();
+        assert_eq!(bytes.len() - head, 3 * MEMBER_BYTES);
+    }
 }

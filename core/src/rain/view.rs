@@ -16,15 +16,19 @@
 //! deviates: others sort by a long hash; a keyed short one orders a million members in a tenth of
 //! the time, and who can grind keys against one can grind against the other.
 //!
-//! Looking somebody up takes O(log n). A view is made once for an epoch and never changed; making
+//! Looking somebody up takes O(log n), without memory. A view is made once for an epoch and never changed; making
 //! the next one merges the differences into the sorted list.
 //!
 //! src: pokt-network/pocket-network-protocol, peer-to-peer specification, "Address book"
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, sync::Arc, vec::Vec};
 use core::{cmp::Ordering, fmt, hash::Hasher};
 
 use siphasher::sip::SipHasher13;
+
+mod roll;
+
+use roll::{Roll, head, merged, ordered};
 
 use super::tree::Gaps;
 use crate::base::{GroupId, Hash32, MemberKey, Rules};
@@ -69,7 +73,7 @@ pub enum ViewError {
     /// A group cannot have so many members. The caller's fault.
     #[error("{members} members are more than {MEMBERS_MAX}")]
     TooMany {
-        /// How many were given.
+        /// How many were given; those after the first too many are not counted.
         members: usize,
     },
 }
@@ -88,9 +92,7 @@ struct Inner {
     epoch: u64,
     seed: Option<Hash32>,
     /// By seat.
-    keys: Box<[MemberKey]>,
-    /// Seats that take no arc, rising.
-    leaves: Box<[Seat]>,
+    roll: Roll,
     /// Seats in the order of the clean-up ring.
     clean: Box<[Seat]>,
     salts: Salts,
@@ -144,7 +146,7 @@ impl View {
     /// says so.
     ///
     /// # Errors
-    /// More than [`MEMBERS_MAX`] members.
+    /// More than [`MEMBERS_MAX`] members, those that come twice counted twice.
     pub fn new(
         group: GroupId,
         epoch: u64,
@@ -152,15 +154,7 @@ impl View {
         members: impl IntoIterator<Item = Member>,
         rules: &dyn Rules,
     ) -> Result<Self, ViewError> {
-        let mut members: Vec<Member> = members.into_iter().collect();
-        members.sort_unstable();
-        // The later of equals has the flag if one has.
-        members.dedup_by(|next, kept| {
-            let same = next.key == kept.key;
-            kept.leaf_only |= same && next.leaf_only;
-            same
-        });
-        Self::sorted(group, epoch, seed, members, rules)
+        Self::sorted(group, epoch, seed, Roll::sorted(members)?, rules)
     }
 
     /// The view of a later epoch, from what has changed since this one. Who leaves and joins at
@@ -176,17 +170,17 @@ impl View {
         left: impl IntoIterator<Item = MemberKey>,
         rules: &dyn Rules,
     ) -> Result<Self, ViewError> {
-        let mut joined: Vec<Member> = joined.into_iter().collect();
-        joined.sort_unstable();
-        joined.dedup_by_key(|member| member.key);
+        let joined = Roll::sorted(joined)?;
         let mut left: Vec<MemberKey> = left.into_iter().collect();
         left.sort_unstable();
-        let stay = |member: &Member| {
-            left.binary_search(&member.key).is_err()
-                && joined.binary_search_by_key(&member.key, |m| m.key).is_err()
-        };
-        let old = self.members_by_key();
-        let members = merge(old.filter(stay), joined.iter().copied());
+        let mut left = left.into_iter().peekable();
+        let old = self.by_key();
+        let old = old.iter().filter(|member| {
+            while left.next_if(|key| *key < member.key).is_some() {}
+            left.peek() != Some(&member.key)
+        });
+        let room = self.0.roll.keys.len().saturating_add(joined.keys.len());
+        let members = merged(old, joined.iter(), room, |_, again| again);
         Self::sorted(self.0.group.clone(), epoch, seed, members, rules)
     }
 
@@ -200,7 +194,10 @@ impl View {
         of: impl Fn(&Member) -> bool,
         rules: &dyn Rules,
     ) -> Result<Self, ViewError> {
-        let members = self.members_by_key().filter(of).collect();
+        let mut members = Roll::default();
+        let by_key = self.by_key();
+        let of = by_key.iter().filter(of);
+        of.for_each(|member| members.push(member));
         Self::sorted(group, self.0.epoch, self.0.seed, members, rules)
     }
 
@@ -214,47 +211,42 @@ impl View {
         group: GroupId,
         rules: &dyn Rules,
     ) -> Result<Self, ViewError> {
-        let members = merge(self.members_by_key(), other.members_by_key());
+        let (one, two) = (self.by_key(), other.by_key());
+        let room = one.keys.len().saturating_add(two.keys.len());
+        let members = merged(one.iter(), two.iter(), room, |member, again| Member {
+            leaf_only: member.leaf_only || again.leaf_only,
+            ..member
+        });
         Self::sorted(group, self.0.epoch, self.0.seed, members, rules)
     }
 
-    /// From members in the order of their keys, no key twice.
+    /// From members in the order of their keys.
     fn sorted(
         group: GroupId,
         epoch: u64,
         seed: Option<Hash32>,
-        mut members: Vec<Member>,
+        members: Roll,
         rules: &dyn Rules,
     ) -> Result<Self, ViewError> {
-        let count = members.len();
+        let count = members.keys.len();
         let n = match Seat::try_from(count) {
             Ok(n) if count <= MEMBERS_MAX => n,
             Ok(_) | Err(_) => return Err(ViewError::TooMany { members: count }),
         };
         let salts = Salts::new(epoch, seed.as_ref(), rules);
         let digest = digest(&group, epoch, &members, rules);
-        if salts.tree.is_some() {
-            members.sort_by_cached_key(|member| salts.on_tree(&member.key));
-        }
-        let leaves = (0..).zip(&members).filter(|(_, member)| member.leaf_only);
-        let leaves = leaves.map(|(seat, _)| seat).collect();
-        let keys: Box<[MemberKey]> = members.iter().map(|member| member.key).collect();
-        drop(members);
-        let placed = (0..n).zip(&*keys);
-        let mut clean: Vec<(u64, Seat)> = placed
-            .map(|(seat, key)| (place(&salts.clean, key), seat))
-            .collect();
-        let by_key = |seat: &Seat| usize::try_from(*seat).ok().and_then(|at| keys.get(at));
-        clean.sort_unstable_by(|(a, left), (b, right)| {
-            a.cmp(b).then_with(|| by_key(left).cmp(&by_key(right)))
-        });
+        let mut roll = match salts.tree {
+            None => members,
+            Some(salt) => members.reordered(ordered(&members.keys, |key| place(&salt, key))),
+        };
+        roll.keys.shrink_to_fit();
+        let clean = ordered(&roll.keys, |key| place(&salts.clean, key)).collect();
         Ok(Self(Arc::new(Inner {
             group,
             epoch,
             seed,
-            leaves,
-            clean: clean.into_iter().map(|(_, seat)| seat).collect(),
-            keys,
+            roll,
+            clean,
             salts,
             digest,
             gaps: Gaps::new(n),
@@ -299,7 +291,7 @@ impl View {
     /// Who sits there.
     pub fn key(&self, seat: Seat) -> Option<MemberKey> {
         let at = usize::try_from(seat).ok()?;
-        self.0.keys.get(at).copied()
+        self.0.roll.keys.get(at).copied()
     }
 
     /// Where a member sits.
@@ -315,12 +307,12 @@ impl View {
 
     /// Whether the seat takes no arc.
     pub fn is_leaf_only(&self, seat: Seat) -> bool {
-        self.0.leaves.binary_search(&seat).is_ok()
+        self.0.roll.leaf_only.has(seat)
     }
 
     /// Everybody, by seat.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &MemberKey> {
-        self.0.keys.iter()
+        self.0.roll.keys.iter()
     }
 
     /// The seat so many steps clockwise from `seat` on the tree ring.
@@ -365,7 +357,7 @@ impl View {
 
     fn find(&self, key: &MemberKey) -> Result<Seat, Seat> {
         let wanted = self.0.salts.on_tree(key);
-        let found = self.0.keys.binary_search_by(|at| -> Ordering {
+        let found = self.0.roll.keys.binary_search_by(|at| -> Ordering {
             match self.0.salts.tree {
                 None => at.cmp(key),
                 Some(_) => self.0.salts.on_tree(at).cmp(&wanted),
@@ -375,16 +367,13 @@ impl View {
         found.map(seat).map_err(seat)
     }
 
-    fn members_by_key(&self) -> impl Iterator<Item = Member> {
-        let member = |seat: Seat| Member {
-            key: self.key(seat).unwrap_or_default(),
-            leaf_only: self.is_leaf_only(seat),
-        };
-        let mut all: Vec<Member> = (0..self.members()).map(member).collect();
-        if self.0.salts.tree.is_some() {
-            all.sort_unstable();
+    /// Everybody in the order of keys.
+    fn by_key(&self) -> Cow<'_, Roll> {
+        let roll = &self.0.roll;
+        match self.0.salts.tree {
+            None => Cow::Borrowed(roll),
+            Some(_) => Cow::Owned(roll.reordered(ordered(&roll.keys, head))),
         }
-        all.into_iter()
     }
 }
 
@@ -410,33 +399,9 @@ fn wrapped(at: u32, steps: u32, n: u32) -> u32 {
     u32::try_from(on).unwrap_or(0)
 }
 
-/// Two lists in the order of keys as one; who is in both takes no arc if either says so.
-fn merge(left: impl Iterator<Item = Member>, right: impl Iterator<Item = Member>) -> Vec<Member> {
-    let (mut left, mut right) = (left.peekable(), right.peekable());
-    let mut merged = Vec::new();
-    loop {
-        let order = match (left.peek(), right.peek()) {
-            (Some(a), Some(b)) => a.key.cmp(&b.key),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return merged,
-        };
-        let (from_left, from_right) = match order {
-            Ordering::Less => (left.next(), None),
-            Ordering::Greater => (None, right.next()),
-            Ordering::Equal => (left.next(), right.next()),
-        };
-        let flag = |member: Option<Member>| member.is_some_and(|member| member.leaf_only);
-        merged.extend(from_left.or(from_right).map(|member| Member {
-            leaf_only: flag(from_left) || flag(from_right),
-            ..member
-        }));
-    }
-}
-
 /// The head of H([group, epoch, [[key, leaf only], …]]), in CBOR, members in the order of keys.
-fn digest(group: &GroupId, epoch: u64, members: &[Member], rules: &dyn Rules) -> ViewDigest {
-    let bytes = super::id::view_bytes(group, epoch, members);
+fn digest(group: &GroupId, epoch: u64, members: &Roll, rules: &dyn Rules) -> ViewDigest {
+    let bytes = super::id::view_bytes(group, epoch, members.keys.len(), members.iter());
     let hash = rules.hash(&[&bytes]);
     let mut head = [0; 8];
     for (to, from) in head.iter_mut().zip(hash.0) {
@@ -481,3 +446,6 @@ impl<'de> serde::Deserialize<'de> for View {
         Inner::deserialize(deserializer).map(|inner| Self(Arc::new(inner)))
     }
 }
+
+#[cfg(test)]
+mod tests;
