@@ -30,6 +30,8 @@ pub mod site {
     pub const ATTENUATION: Site = Site(1_010);
     /// What a script says.
     pub const SCRIPT: Site = Site(1_011);
+    /// What happens to a few nodes.
+    pub const NODES: Site = Site(1_012);
 }
 
 /// A tape of bytes as a [`Choice`]: each draw reads one byte when the bound is at most 256, else

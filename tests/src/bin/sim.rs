@@ -15,6 +15,7 @@ use samanea_sim::{
         Bound, Model, explore, governor,
         managers::{Scope, Trouble},
     },
+    governor as governor_laws, nodes,
     oracle::Seen,
     play,
     scripts::{self, Script},
@@ -51,6 +52,13 @@ enum Command {
     Scripts {
         /// `7` or `A..B`, the end not included.
         #[arg(long, value_parser = seeds, default_value = "0..100")]
+        seeds: Range<u64>,
+    },
+    /// Plays one scenario a seed of a few whole nodes that select their own peers; exit code 1 when
+    /// a law is broken, after the shortest scenario that still breaks one, or when one saw nothing.
+    Nodes {
+        /// `7` or `A..B`, the end not included.
+        #[arg(long, value_parser = seeds, default_value = "0..60")]
         seeds: Range<u64>,
     },
     /// Writes the hand-made inputs of the fuzz targets.
@@ -126,6 +134,7 @@ fn main() -> ExitCode {
         } => run(seeds, hosts, twice),
         Command::Explore(scoped) => explore_tables(&scoped),
         Command::Scripts { seeds } => play_scripts(seeds),
+        Command::Nodes { seeds } => judge_nodes(seeds),
         Command::Corpus { into } => write_corpus(&into),
         Command::Tables { check, file } => write_tables(check, &file),
     };
@@ -273,6 +282,29 @@ fn play_scripts(seeds: Range<u64>) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+fn judge_nodes(seeds: Range<u64>) -> Result<(), String> {
+    let mut seen = governor_laws::Seen::default();
+    for seed in seeds {
+        let scenario = nodes::scenario(seed);
+        match nodes::judge(&scenario, seed) {
+            Ok(played) => seen.add(&played.seen),
+            Err(text) => {
+                let (smallest, why) = nodes::shortest(&scenario, seed, 200);
+                return Err(format!(
+                    "scenario {seed}: {text}\nthe shortest: {why}\n{smallest:#?}"
+                ));
+            }
+        }
+    }
+    say(&mut std::io::stdout(), &format!("nodes: {seen}"));
+    let unseen = nodes::unseen(&seen);
+    if unseen.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("hardly seen: {unseen:?}"))
+    }
 }
 
 fn write_corpus(into: &Path) -> Result<(), String> {

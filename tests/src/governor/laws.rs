@@ -116,6 +116,12 @@ pub enum Law {
     ChurnOrder,
     /// Its targets are those of the table.
     ChurnTargets,
+    /// A connection that ends by itself is known to have ended.
+    Reacts,
+    /// Whoever is on its way to cold becomes cold.
+    Cools,
+    /// When all is well again each group has its members.
+    Recovers,
 }
 
 /// A broken law.

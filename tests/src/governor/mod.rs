@@ -5,6 +5,7 @@
 //! after each step, at the end of each instant, and over spans of time. [`Seen`] counts how often
 //! each law had something to say, so that a law that saw nothing can be told from one that holds.
 
+mod able;
 mod dns;
 mod doings;
 mod draw;
@@ -20,6 +21,7 @@ mod shares;
 mod taken;
 mod world;
 
+pub use able::{Able, Overlookable, Waiting};
 pub use laws::{Breach, Law, Seen};
 pub use picture::Picture;
 pub use run::{Journal, Run, Verdict, run, shortest};

@@ -15,6 +15,7 @@ use samanea_core::{
 };
 
 use super::{
+    able::{Able, Overlookable, Waiting},
     laws::{Breach, Law},
     picture::Picture,
     run::Report,
@@ -28,7 +29,7 @@ use super::{
 pub(super) struct Overlooked {
     config: Config,
     extras: Extras,
-    waiting: BTreeMap<(Law, SocketAddr), Instant>,
+    waiting: Waiting,
     /// Requests for roots of both kinds.
     roots: [Asked; 2],
     names: BTreeMap<Box<str>, Instant>,
@@ -64,7 +65,7 @@ impl Overlooked {
         Self {
             config: super::run::config(scenario),
             extras: scenario.extras,
-            waiting: BTreeMap::new(),
+            waiting: Waiting::default(),
             roots: [Asked::default(); 2],
             names: BTreeMap::new(),
         }
@@ -73,7 +74,7 @@ impl Overlooked {
     pub(super) fn stepped(&mut self, now: Instant, event: &Event, actions: &[Action]) {
         for action in actions {
             match action {
-                Action::AskPeers { .. } => self.forget(Law::Asks),
+                Action::AskPeers { .. } => self.waiting.forget(Law::Asks),
                 Action::Resolve {
                     question: Question::Addresses { name, .. },
                     ..
@@ -86,7 +87,7 @@ impl Overlooked {
                         let due = now.after(*retry);
                         self.roots[usize::from(*big)] = Asked { open: false, due };
                     }
-                    Trace::Inbound { .. } => self.forget(Law::Asks),
+                    Trace::Inbound { .. } => self.waiting.forget(Law::Asks),
                     _ => {}
                 },
                 _ => {}
@@ -99,10 +100,6 @@ impl Overlooked {
         }
     }
 
-    fn forget(&mut self, law: Law) {
-        self.waiting.retain(|(of, _), _| *of != law);
-    }
-
     /// Nothing happens until then: whose time is over by then was overlooked.
     pub(super) fn until(
         &self,
@@ -110,15 +107,14 @@ impl Overlooked {
         picture: &Picture,
         broken: &mut BTreeMap<Law, Breach>,
     ) {
-        for ((law, peer), since) in &self.waiting {
-            if until.since(*since) > bound(*law, self.extras) {
-                let explained = picture.peers.get(peer);
-                let what = format!("{peer} is left alone since {since}: {explained:?}");
-                let (law, at) = (*law, until);
-                broken
-                    .entry(law)
-                    .or_insert_with(|| Breach { law, at, what });
-            }
+        let extras = self.extras;
+        for (law, peer, since) in self.waiting.late(until, |law| bound(law, extras)) {
+            let explained = picture.peers.get(&peer);
+            let what = format!("{peer} is left alone since {since}: {explained:?}");
+            let at = until;
+            broken
+                .entry(law)
+                .or_insert_with(|| Breach { law, at, what });
         }
     }
 
@@ -133,19 +129,24 @@ impl Overlooked {
         Self::known(picture, &mut now);
         self.asks(world, picture, &mut now);
         self.roots(report, world, picture, &mut now);
-        self.established(world, picture, report.now, &mut now);
-        active(world, picture, report.now, &mut now);
-        groups(world, picture, settled, report.now, &mut now);
-        kept(world, picture, report.now, &mut now);
+        let at = report.now;
+        let due = |peer: &Explanation| {
+            let excused = world.line(&peer.peer).is_none_or(|line| line.excused > at);
+            let capped = self.extras == Extras::On && peer.next == Next::Diversity;
+            matches!(peer.status, COLD | COLD_WAITING) && !excused && !capped
+        };
+        let ready = |peer: &Explanation| is_ready(world, peer, at);
+        let able = Able {
+            picture,
+            due: &due,
+            ready: &ready,
+        };
+        able.established(!is_sensitive(&self.config, world), &mut now);
+        able.active(&mut now);
+        groups(world, &able, settled, &mut now);
+        kept(world, picture, at, &mut now);
         trusted(report, world, picture, settled, &mut now);
-        self.waiting.retain(|key, _| now.contains(key));
-        for (law, peer) in now {
-            let key = (law, peer);
-            self.waiting.entry(key).or_insert_with(|| {
-                report.seen.case(law, 1);
-                report.now
-            });
-        }
+        self.waiting.settle(at, now, report.seen);
     }
 
     /// Above the target of known peers.
@@ -246,54 +247,7 @@ impl Overlooked {
             }
         }
     }
-
-    fn established(
-        &self,
-        world: &World<'_>,
-        picture: &Picture,
-        now: Instant,
-        into: &mut Overlookable,
-    ) {
-        let (targets, counters) = (picture.targets, picture.counters);
-        let sensitive = is_sensitive(&self.config, world);
-        let due = |peer: &Explanation| {
-            let excused = world.line(&peer.peer).is_none_or(|line| line.excused > now);
-            let capped = self.extras == Extras::On && peer.next == Next::Diversity;
-            matches!(peer.status, COLD | COLD_WAITING) && !excused && !capped
-        };
-        let ordinary = counters.ordinary;
-        if ordinary.established + ordinary.cold_promotions < targets.established {
-            let those = picture.those(|peer| is_other(peer) && due(peer));
-            add(Law::EstablishedBelow, those, into);
-        }
-        let big = counters.big;
-        if big.established + big.cold_promotions < targets.established_big && !sensitive {
-            let those = picture.those(|peer| peer.source == Source::Big && due(peer));
-            add(Law::BigEstablishedBelow, those, into);
-        }
-        let warm = |peer: &Explanation| matches!(peer.status, Status::Warm | Status::WarmWaiting);
-        let leaving = |count: samanea_core::governor::Count| {
-            count.warm_demotions + count.warm_promotions + count.cooling
-        };
-        let local_warm = counters.local.warm();
-        let over = (ordinary.established.saturating_sub(targets.established)).min(
-            ordinary
-                .established
-                .saturating_sub(local_warm + ordinary.active),
-        );
-        if over > leaving(ordinary) {
-            let those = picture.those(|peer| is_other(peer) && warm(peer));
-            add(Law::EstablishedAbove, those, into);
-        }
-        let over = (big.established.saturating_sub(targets.established_big)).min(big.warm());
-        if over > leaving(big) {
-            let those = picture.those(|peer| peer.source == Source::Big && warm(peer));
-            add(Law::BigEstablishedAbove, those, into);
-        }
-    }
 }
-
-type Overlookable = BTreeSet<(Law, SocketAddr)>;
 
 const COLD: Status = Status::Cold;
 const COLD_WAITING: Status = Status::ColdWaiting;
@@ -302,53 +256,14 @@ fn add<'a>(law: Law, those: impl Iterator<Item = &'a Explanation>, into: &mut Ov
     into.extend(those.map(|peer| (law, peer.peer)));
 }
 
-/// Neither a local root nor a big ledger peer.
-fn is_other(peer: &Explanation) -> bool {
-    !matches!(peer.source, Source::Local | Source::Big)
-}
-
 /// Whether a warm peer may be made hot.
 fn is_ready(world: &World<'_>, peer: &Explanation, now: Instant) -> bool {
     let unready = world.line(&peer.peer).is_none_or(|line| line.unready > now);
     matches!(peer.status, Status::Warm | Status::WarmWaiting) && !unready
 }
 
-fn active(world: &World<'_>, picture: &Picture, now: Instant, into: &mut Overlookable) {
-    let (targets, counters) = (picture.targets, picture.counters);
-    let ordinary = counters.ordinary;
-    let ready = |peer: &Explanation| is_ready(world, peer, now);
-    let is_hot = |peer: &Explanation| peer.status == Status::Hot;
-    if ordinary.active + ordinary.warm_promotions < targets.active {
-        let those = picture.those(|peer| is_other(peer) && ready(peer));
-        add(Law::ActiveBelow, those, into);
-    }
-    let staying = ordinary.active.saturating_sub(ordinary.active_demotions);
-    if staying > targets.active {
-        let those = picture.those(|peer| is_other(peer) && is_hot(peer));
-        add(Law::ActiveAbove, those, into);
-    }
-    let big = counters.big;
-    if big.active + big.warm_promotions < targets.active_big && !picture_is_zero(picture) {
-        let those = picture.those(|peer| peer.source == Source::Big && ready(peer));
-        add(Law::BigActiveBelow, those, into);
-    }
-    if big.active.saturating_sub(big.active_demotions) > targets.active_big {
-        let those = picture.those(|peer| peer.source == Source::Big && is_hot(peer));
-        add(Law::BigActiveAbove, those, into);
-    }
-}
-
-fn picture_is_zero(picture: &Picture) -> bool {
-    picture.targets.is_zero()
-}
-
-fn groups(
-    world: &World<'_>,
-    picture: &Picture,
-    settled: &Settled,
-    now: Instant,
-    into: &mut Overlookable,
-) {
+fn groups(world: &World<'_>, able: &Able<'_>, settled: &Settled, into: &mut Overlookable) {
+    let picture = able.picture;
     if has_names(world) {
         return;
     }
@@ -359,32 +274,10 @@ fn groups(
         let peer = picture.peers.get(addr);
         peer.is_some_and(|peer| peer.source == Source::Local && !peer.kept)
     };
-    let count = |is: &dyn Fn(&Explanation) -> bool| picture.count(is);
     for group in expected.groups() {
-        if !group.members.keys().all(is_local) {
-            continue;
-        }
-        let member = |peer: &Explanation| group.members.contains_key(&peer.peer);
-        let warm = count(&|peer| {
-            member(peer) && (peer.status.is_established() || peer.status == Status::Connecting)
-        });
-        let cold = picture.those(|peer| {
-            let excused = world.line(&peer.peer).is_none_or(|line| line.excused > now);
-            member(peer) && matches!(peer.status, COLD | COLD_WAITING) && !excused
-        });
-        if warm < group.warm {
-            add(Law::GroupWarm, cold, into);
-        }
-        let active = count(&|peer| member(peer) && peer.status.is_active());
-        let coming = count(&|peer| member(peer) && peer.status == Status::Activating);
-        let going = count(&|peer| member(peer) && peer.status == Status::Deactivating);
-        if active + coming < group.hot {
-            let those = picture.those(|peer| member(peer) && is_ready(world, peer, now));
-            add(Law::GroupHot, those, into);
-        }
-        if active.saturating_sub(going) > group.hot {
-            let those = picture.those(|peer| member(peer) && peer.status == Status::Hot);
-            add(Law::GroupCool, those, into);
+        if group.members.keys().all(is_local) {
+            let member = |peer: &Explanation| group.members.contains_key(&peer.peer);
+            able.group(group.hot, group.warm, member, into);
         }
     }
 }

@@ -6,7 +6,10 @@
 //! Every node is told its roots at each of its starts. What goes over the wire is real: the
 //! [`Segments`] written on each connection are counted by mini-protocol.
 
+mod judge;
+mod scenario;
 mod segments;
+mod watch;
 
 use core::time::Duration;
 use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc};
@@ -17,6 +20,8 @@ use samanea_core::{
     node::{Command, Config, Engine, Node, Notice},
 };
 
+pub use judge::{LAWS, Played, judge, judge_changed, scenario, shortest, unseen};
+pub use scenario::{Doing, Group, Member, NODES_MAX, Scenario};
 pub use segments::{Conn, Segments};
 
 use crate::{
