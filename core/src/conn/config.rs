@@ -20,6 +20,9 @@ pub struct Config {
     /// Between the peer's first word in tx-submission and our first request. Default 60 s, so as
     /// not to disturb the start of a sync. src: ouroboros-network, tx-submission initial delay
     pub tx_delay: Duration,
+    /// Whether links of structured gossip run here, on our own versions. Default no: a peer that
+    /// opens one breaks the protocol then.
+    pub rain: bool,
 }
 
 impl Default for Config {
@@ -29,6 +32,7 @@ impl Default for Config {
             linger: Duration::from_secs(20),
             probe_period: Duration::from_secs(10),
             tx_delay: Duration::from_secs(60),
+            rain: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     proto::{
         block_fetch, chain_sync,
         handshake::{Agreed, VersionTable},
-        keep_alive, peer_sharing, tip_sample, tx_submission,
+        keep_alive, peer_sharing, rain_link, tip_sample, tx_submission,
     },
 };
 
@@ -70,6 +70,10 @@ pub enum Fact {
     TipAsk(tip_sample::client::Fact),
     /// Of the tip-sample server.
     TipTell(tip_sample::server::Fact),
+    /// Of a client of the link.
+    RainSay(rain_link::client::Fact),
+    /// Of a server of the link; only between the start and the stop of our words' initiator.
+    RainHear(rain_link::server::Fact),
     /// The connection has ended. Nothing follows.
     Ended(Fault),
 }

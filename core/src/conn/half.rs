@@ -11,7 +11,9 @@ use crate::{
     proto::{
         Action, Event, Half, block_fetch, chain_sync,
         handshake::{Agreed, is_ours},
-        keep_alive, peer_sharing, tip_sample, tx_submission,
+        keep_alive, peer_sharing,
+        rain_link::{self, RainBulk, RainLink},
+        tip_sample, tx_submission,
     },
 };
 
@@ -83,6 +85,10 @@ pub(super) enum AnyHalf {
     PeerSharingServer(Box<Runner<peer_sharing::Server>>),
     TipSampleClient(Box<Runner<tip_sample::Client>>),
     TipSampleServer(Box<Runner<tip_sample::Server>>),
+    RainLinkClient(Box<Runner<rain_link::Client<RainLink>>>),
+    RainLinkServer(Box<Runner<rain_link::Server<RainLink>>>),
+    RainBulkClient(Box<Runner<rain_link::Client<RainBulk>>>),
+    RainBulkServer(Box<Runner<rain_link::Server<RainBulk>>>),
 }
 
 /// Runs `$body` with `$run` bound to the runner and `$wrap` to the constructor of its facts.
@@ -137,6 +143,22 @@ macro_rules! with_half {
                 let $wrap = Fact::TipTell;
                 $body
             }
+            AnyHalf::RainLinkClient($run) => {
+                let $wrap = Fact::RainSay;
+                $body
+            }
+            AnyHalf::RainLinkServer($run) => {
+                let $wrap = Fact::RainHear;
+                $body
+            }
+            AnyHalf::RainBulkClient($run) => {
+                let $wrap = Fact::RainSay;
+                $body
+            }
+            AnyHalf::RainBulkServer($run) => {
+                let $wrap = Fact::RainHear;
+                $body
+            }
         }
     };
 }
@@ -181,6 +203,18 @@ impl AnyHalf {
             }
             (ProtocolId::TIP_SAMPLE, Role::Responder) => {
                 Self::TipSampleServer(Runner::boxed(tip_sample::Server::new(of)))
+            }
+            (ProtocolId::RAIN_LINK, Role::Initiator) => {
+                Self::RainLinkClient(Runner::boxed(rain_link::Client::new(of)))
+            }
+            (ProtocolId::RAIN_LINK, Role::Responder) => {
+                Self::RainLinkServer(Runner::boxed(rain_link::Server::new(of)))
+            }
+            (ProtocolId::RAIN_BULK, Role::Initiator) => {
+                Self::RainBulkClient(Runner::boxed(rain_link::Client::new(of)))
+            }
+            (ProtocolId::RAIN_BULK, Role::Responder) => {
+                Self::RainBulkServer(Runner::boxed(rain_link::Server::new(of)))
             }
             _ => return None,
         };
@@ -241,6 +275,12 @@ impl AnyHalf {
             (Self::TipSampleServer(run), Order::TipTell(order)) => {
                 run.step(cx, Event::Order(order), Fact::TipTell);
             }
+            (Self::RainLinkClient(run), Order::RainSay(order)) => {
+                run.step(cx, Event::Order(order), Fact::RainSay);
+            }
+            (Self::RainBulkClient(run), Order::RainSay(order)) => {
+                run.step(cx, Event::Order(order), Fact::RainSay);
+            }
             _ => {}
         }
     }
@@ -282,7 +322,21 @@ pub(super) fn target(order: &Order) -> Option<HalfId> {
         Order::PeerShare(_) => (ProtocolId::PEER_SHARING, Role::Responder),
         Order::TipAsk(_) => (ProtocolId::TIP_SAMPLE, Role::Initiator),
         Order::TipTell(_) => (ProtocolId::TIP_SAMPLE, Role::Responder),
-        Order::Start(_) | Order::Stop(_) | Order::Reset(_) | Order::Close => return None,
+        Order::RainSay(rain_link::client::Order::Say(frame)) => {
+            let bulk = frame.is_bulk();
+            let lane = if bulk {
+                ProtocolId::RAIN_BULK
+            } else {
+                ProtocolId::RAIN_LINK
+            };
+            (lane, Role::Initiator)
+        }
+        Order::Link
+        | Order::Unlink
+        | Order::Start(_)
+        | Order::Stop(_)
+        | Order::Reset(_)
+        | Order::Close => return None,
     };
     Some(HalfId { protocol, role })
 }
@@ -292,13 +346,14 @@ pub(super) fn target(order: &Order) -> Option<HalfId> {
 pub const fn temperature(protocol: ProtocolId) -> Temperature {
     match protocol {
         ProtocolId::KEEP_ALIVE | ProtocolId::PEER_SHARING => Temperature::Established,
-        ProtocolId::TIP_SAMPLE | ProtocolId::RAIN_LINK => Temperature::Warm,
+        ProtocolId::TIP_SAMPLE | ProtocolId::RAIN_LINK | ProtocolId::RAIN_BULK => Temperature::Warm,
         _ => Temperature::Hot,
     }
 }
 
 /// The mini-protocols that run on a connection with this agreement: peer-sharing only when both
-/// share, tip-sample only on our own versions.
+/// share, tip-sample only on our own versions. The link of structured gossip is no part of a bundle
+/// and not among them.
 pub fn protocols(agreed: &Agreed) -> impl Iterator<Item = ProtocolId> + use<> {
     [
         (ProtocolId::CHAIN_SYNC, true),
@@ -311,3 +366,6 @@ pub fn protocols(agreed: &Agreed) -> impl Iterator<Item = ProtocolId> + use<> {
     .into_iter()
     .filter_map(|(protocol, runs)| runs.then_some(protocol))
 }
+
+/// The mini-protocols of the link of structured gossip: words, then payloads.
+pub(super) const LINK: [ProtocolId; 2] = [ProtocolId::RAIN_LINK, ProtocolId::RAIN_BULK];

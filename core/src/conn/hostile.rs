@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Cause, Event, Fact, Fault, Order, Temperature,
+    links::linkable,
     tests::{Pair, faults},
 };
 use crate::{
@@ -179,7 +180,9 @@ fn a_message_out_of_turn_or_out_of_its_table_ends_the_connection() {
         .filter(|spec| spec.protocol != ProtocolId::HANDSHAKE)
     {
         for label in 0..=23_u8 {
-            let mut pair = alone();
+            let mut pair = linkable(true).start();
+            pair.take(0);
+            pair.wires[1].clear();
             let legal = spec
                 .edges_from(crate::base::State(0))
                 .any(|edge| edge.label == label);

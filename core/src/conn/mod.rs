@@ -23,6 +23,8 @@ pub use order::{Order, Temperature};
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod scenes;
 #[cfg(test)]
 mod tests;

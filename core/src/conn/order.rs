@@ -2,7 +2,7 @@
 
 use super::Fault;
 use crate::chain;
-use crate::proto::{block_fetch, chain_sync, peer_sharing, tip_sample, tx_submission};
+use crate::proto::{block_fetch, chain_sync, peer_sharing, rain_link, tip_sample, tx_submission};
 
 /// A bundle of mini-protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +43,13 @@ pub enum Order {
     TipAsk(tip_sample::client::Order),
     /// To the tip-sample server.
     TipTell(tip_sample::server::Order),
+    /// Open the link of structured gossip: run both of its initiator halves. Its opening is told as
+    /// the start of our words' initiator. Nothing happens where none may run, and where one does.
+    Link,
+    /// Close it, for both ends. What was queued still leaves.
+    Unlink,
+    /// Say a frame over the link.
+    RainSay(rain_link::client::Order),
     /// Reset the connection at once, for this reason.
     Reset(Fault),
     /// End the connection: no more bytes are read; what is queued gets at most two seconds.

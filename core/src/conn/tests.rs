@@ -63,18 +63,21 @@ pub(super) struct Pair {
     pub(super) wires: [VecDeque<Bytes>; 2],
     /// All bytes that each end was given.
     pub(super) heard: [Bytes; 2],
-    facts: [Vec<Fact>; 2],
-    closed: [bool; 2],
+    pub(super) facts: [Vec<Fact>; 2],
+    pub(super) closed: [bool; 2],
     cuts: Vec<usize>,
     delivered: usize,
 }
 
 impl Pair {
     pub(super) fn new(offers: [handshake::Config; 2]) -> Self {
-        let [a, b] = offers.map(|offer| Profile {
+        Self::with(offers.map(|offer| Profile {
             offer,
             config: Config::default(),
-        });
+        }))
+    }
+
+    pub(super) fn with([a, b]: [Profile; 2]) -> Self {
         let ends = [
             Connection::new(Serial(1), Role::Initiator, &a),
             Connection::new(Serial(2), Role::Responder, &b),
@@ -168,7 +171,12 @@ impl Pair {
     }
 
     pub(super) fn started() -> Self {
-        let mut pair = Self::new([offer(), offer()]);
+        Self::new([offer(), offer()]).start()
+    }
+
+    /// With every bundle of the dialler running.
+    pub(super) fn start(self) -> Self {
+        let mut pair = self;
         pair.run();
         for bundle in [
             Temperature::Established,

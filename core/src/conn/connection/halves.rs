@@ -87,7 +87,11 @@ impl Connection {
         for action in acts.drain(..) {
             match action {
                 proto::Action::Send(message) => self.send(cx, id, message),
-                proto::Action::Fact(fact) => cx.act(Action::Fact(fact)),
+                proto::Action::Fact(fact) => {
+                    if self.is_current(id) {
+                        cx.act(Action::Fact(fact));
+                    }
+                }
                 proto::Action::Ended => self.half_ended(cx, at, id),
                 proto::Action::Failed(fault) => {
                     let HalfId { protocol, role } = id;
@@ -145,7 +149,10 @@ impl Connection {
         }));
         match id.role {
             Role::Initiator => self.stop_keep_alive(cx),
-            Role::Responder => self.attend_keep_alive(cx),
+            Role::Responder => {
+                self.link_left(cx, id);
+                self.attend_keep_alive(cx);
+            }
         }
     }
 
@@ -211,6 +218,7 @@ impl Connection {
         }
         slot.half = AnyHalf::new(id, self.serial, &self.config);
         let Some(half) = &mut slot.half else { return };
+        self.link.count(id);
         cx.act(Action::Fact(Fact::Started {
             protocol: id.protocol,
             role: id.role,
@@ -219,8 +227,11 @@ impl Connection {
         half.start(&mut cx.child(&mut acts));
         self.settle(cx, at, acts);
         self.work.push_back(id);
-        if id.role == Role::Responder && id.protocol != ProtocolId::KEEP_ALIVE {
-            self.watch(cx);
+        if id.role == Role::Responder {
+            if id.protocol != ProtocolId::KEEP_ALIVE {
+                self.watch(cx);
+            }
+            self.link_came(cx, id);
         }
     }
 }

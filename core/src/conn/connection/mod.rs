@@ -1,11 +1,13 @@
 //! The connection as a machine.
 
 mod halves;
+mod link;
 
 use alloc::{collections::VecDeque, vec::Vec};
 
 use bytes::Bytes;
 
+use self::link::Link;
 use super::{
     Cause, Config, Fact, Fault, Order, Temperature,
     greeting::{self, Greeting, Outcome},
@@ -16,7 +18,7 @@ use crate::{
     mux::{self, HalfId, Mux},
     proto::{
         self,
-        handshake::{self, Agreed, Mode},
+        handshake::{self, Agreed, Mode, is_ours},
     },
     wire::{Batch, reassembly::Reassembly},
 };
@@ -82,6 +84,7 @@ pub struct Connection {
     ours: Mode,
     phase: Phase,
     slots: Vec<Slot>,
+    link: Link,
     mux_acts: Scratch<Vec<mux::Action>>,
     half_acts: Scratch<Vec<proto::Action<Fact>>>,
     work: Scratch<VecDeque<HalfId>>,
@@ -133,6 +136,7 @@ impl Connection {
             ours: profile.offer.mode,
             phase: Phase::Greeting(Greeting::new(serial, role, &profile.offer)),
             slots: Vec::new(),
+            link: Link::default(),
             mux_acts: Scratch::default(),
             half_acts: Scratch::default(),
             work: Scratch::default(),
@@ -200,7 +204,9 @@ impl Connection {
         let responders =
             self.role == Role::Responder || (duplex && self.ours == Mode::InitiatorAndResponder);
         let mut mux = Mux::new(&self.config.mux);
-        for protocol in half::protocols(&agreed) {
+        let linked = self.config.rain && is_ours(agreed.version) && initiators && responders;
+        let link = half::LINK.into_iter().filter(|_| linked);
+        for protocol in half::protocols(&agreed).chain(link) {
             for (role, here) in [(Role::Initiator, initiators), (Role::Responder, responders)] {
                 if here {
                     let id = HalfId { protocol, role };
@@ -268,12 +274,24 @@ impl Connection {
     fn order(&mut self, cx: &mut Cx<'_, Action>, order: Order) {
         match (&self.phase, order) {
             (Phase::Open(_), Order::Start(bundle)) => {
+                self.link.keep(bundle);
                 for id in self.initiators(bundle) {
                     self.start(cx, id);
                 }
                 self.pump_all(cx);
             }
+            (Phase::Open(_), Order::Link) => {
+                self.link(cx);
+                self.pump_all(cx);
+            }
+            (Phase::Open(_), Order::Unlink) => {
+                self.unlink(cx);
+                self.pump_all(cx);
+            }
             (Phase::Open(_), Order::Stop(bundle)) => {
+                if bundle == Temperature::Established {
+                    self.unlink(cx);
+                }
                 for id in self.initiators(bundle) {
                     self.stop(cx, id);
                 }
@@ -314,8 +332,10 @@ impl Connection {
     }
 
     fn initiators(&self, bundle: Temperature) -> Vec<HalfId> {
-        let mine =
-            |id: &HalfId| id.role == Role::Initiator && half::temperature(id.protocol) == bundle;
+        let mine = |id: &HalfId| {
+            let bundled = !half::LINK.contains(&id.protocol);
+            bundled && id.role == Role::Initiator && half::temperature(id.protocol) == bundle
+        };
         self.slots.iter().map(|slot| slot.id).filter(mine).collect()
     }
 

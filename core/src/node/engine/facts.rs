@@ -29,6 +29,7 @@ impl Engine {
             }
             Fact::Lingering => self.tell_table(cx, conn, manager::Event::Lingering { conn }),
             Fact::Full { .. } | Fact::Room { .. } => {}
+            Fact::RainSay(_) | Fact::RainHear(_) => self.count_stale(),
             Fact::KeepAlive(keep_alive::client::Fact::RoundTrip(took)) => {
                 if let Some(peer) = self.peer_actions.holder(conn) {
                     self.govern(cx, governor::Event::RoundTrip { peer, took });
@@ -86,6 +87,9 @@ impl Engine {
             let event = manager::Event::ResponderStarted { conn, protocol };
             return self.tell_table(cx, conn, event);
         }
+        if is_link(protocol) {
+            return;
+        }
         self.peer_step(cx, peer_actions::Event::Started { conn, protocol });
         let Some(entry) = self.conns.get_mut(&conn) else {
             return;
@@ -109,6 +113,9 @@ impl Engine {
             self.chain_step(cx, chain::Event::ServeStopped(conn, protocol));
             let event = manager::Event::ResponderEnded { conn, protocol };
             return self.tell_table(cx, conn, event);
+        }
+        if is_link(protocol) {
+            return;
         }
         if let Some(entry) = self.conns.get_mut(&conn)
             && entry.following
@@ -147,4 +154,9 @@ const fn is_followed_by(protocol: ProtocolId) -> bool {
 /// Only block bodies are large enough for their owner to mind the egress buffer.
 const fn is_block_server(protocol: ProtocolId, role: Role) -> bool {
     matches!((protocol, role), (ProtocolId::BLOCK_FETCH, Role::Responder))
+}
+
+/// The selection of peers has no part in links.
+const fn is_link(protocol: ProtocolId) -> bool {
+    matches!(protocol, ProtocolId::RAIN_LINK | ProtocolId::RAIN_BULK)
 }
