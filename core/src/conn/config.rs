@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::mux;
+use crate::{mux, proto::chain_sync};
 
 /// Settings of one connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,9 @@ pub struct Config {
     /// Whether links of structured gossip run here, on our own versions. Default no: a peer that
     /// opens one breaks the protocol then.
     pub rain: bool,
+    /// How long a peer that follows our chain may ask nothing; `None`: for ever. Default 3,373 s.
+    /// src: cardano-node configuration, `ChainSyncIdleTimeout`
+    pub chain_sync_idle: Option<Duration>,
 }
 
 impl Default for Config {
@@ -33,6 +36,7 @@ impl Default for Config {
             probe_period: Duration::from_secs(10),
             tx_delay: Duration::from_secs(60),
             rain: false,
+            chain_sync_idle: Some(chain_sync::IDLE_LIMIT),
         }
     }
 }

@@ -178,7 +178,8 @@ impl AnyHalf {
                 Self::ChainSyncClient(Runner::boxed(chain_sync::Client::new(of)))
             }
             (ProtocolId::CHAIN_SYNC, Role::Responder) => {
-                Self::ChainSyncServer(Runner::boxed(chain_sync::Server::new(of)))
+                let server = chain_sync::Server::new(of).with_idle(config.chain_sync_idle);
+                Self::ChainSyncServer(Runner::boxed(server))
             }
             (ProtocolId::BLOCK_FETCH, Role::Initiator) => {
                 Self::BlockFetchClient(Runner::boxed(block_fetch::Client::new(of)))
@@ -369,3 +370,34 @@ pub fn protocols(agreed: &Agreed) -> impl Iterator<Item = ProtocolId> + use<> {
 
 /// The mini-protocols of the link of structured gossip: words, then payloads.
 pub(super) const LINK: [ProtocolId; 2] = [ProtocolId::RAIN_LINK, ProtocolId::RAIN_BULK];
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::base::{First, NoRules};
+
+    #[test]
+    fn a_follower_is_waited_for_as_long_as_configured() {
+        let now = Instant::from_secs(5);
+        for idle in [
+            None,
+            Some(Duration::from_secs(50)),
+            Config::default().chain_sync_idle,
+        ] {
+            let config = Config {
+                chain_sync_idle: idle,
+                ..Config::default()
+            };
+            let id = HalfId {
+                protocol: ProtocolId::CHAIN_SYNC,
+                role: Role::Responder,
+            };
+            let mut half = AnyHalf::new(id, Serial(1), &config).unwrap();
+            let (mut choice, mut out) = (First, Vec::new());
+            half.start(&mut Cx::new(now, &mut choice, &NoRules, &mut out));
+            assert_eq!(half.next_deadline(), idle.map(|idle| now.after(idle)));
+        }
+    }
+}

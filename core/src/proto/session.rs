@@ -11,6 +11,7 @@
 //!
 //! The limits of a state bind the end that waits in it. A wait begins when the later of two things
 //! has happened: its request was handed over for sending, and the reply before it was complete.
+//! For one state the owner can set another limit, or none.
 //! src: Ouroboros network specification, chapter "Multiplexing mini-protocols", pipelining; chapter
 //! "Mini Protocols", time and size limits of states
 //!
@@ -21,7 +22,7 @@
 //! 4. There is a deadline only while the peer may speak.
 //! 5. At most `outstanding_max` replies are awaited.
 
-use core::marker::PhantomData;
+use core::{marker::PhantomData, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 
@@ -46,6 +47,8 @@ pub struct Session<P> {
     /// Where the replies to pipelined messages are awaited, oldest first.
     awaited: Queue<State>,
     deadline: Option<Instant>,
+    /// A state whose time limit is not the table's.
+    limit: Option<(State, Option<Duration>)>,
     /// Nothing can be sent or received any more, although the state is not final.
     failed: bool,
     arena: Scratch<Arena>,
@@ -95,9 +98,20 @@ impl<P: Protocol> Session<P> {
             state: Spec::INITIAL,
             awaited: Queue::new(outstanding_max),
             deadline: None,
+            limit: None,
             failed: false,
             arena: Scratch::default(),
             protocol: PhantomData,
+        }
+    }
+
+    /// Another time limit than the table's for one state, `None` for none. It holds from the next
+    /// wait in that state on; one that is lifted ends a wait under way too. The last one given
+    /// counts.
+    pub fn limit(&mut self, state: State, limit: Option<Duration>) {
+        self.limit = Some((state, limit));
+        if limit.is_none() && self.awaited() == Some(state) {
+            self.deadline = None;
         }
     }
 
@@ -323,10 +337,13 @@ impl<P: Protocol> Session<P> {
 
     /// A new wait begins at `now`, if there is one.
     fn rearm(&mut self, now: Instant, choice: &mut dyn Choice) {
-        self.deadline = self
-            .awaited_row()
-            .and_then(|row| row.time.draw(choice, self.of))
-            .map(|span| now.after(span));
+        let span = match (self.awaited(), self.limit) {
+            (Some(state), Some((of, limit))) if of == state => limit,
+            _ => self
+                .awaited_row()
+                .and_then(|row| row.time.draw(choice, self.of)),
+        };
+        self.deadline = span.map(|span| now.after(span));
     }
 
     fn awaited_row(&self) -> Option<&'static StateRow> {

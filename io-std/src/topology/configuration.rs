@@ -11,7 +11,8 @@
 //! | `ConsensusMode` | `"PraosMode"` or `"GenesisMode"` |
 //! | `MinBigLedgerPeersForTrustedState` | a number of peers |
 //! | `AcceptedConnectionsLimit` | `{ "hardLimit", "softLimit", "delay" }`, the delay in seconds |
-//! | `ChainSyncIdleTimeout`, `ProtocolIdleTimeout`, `TimeWaitTimeout` | seconds |
+//! | `ChainSyncIdleTimeout` | seconds, 0 for no limit |
+//! | `ProtocolIdleTimeout`, `TimeWaitTimeout` | seconds |
 //! | `ShelleyGenesisFile` | the file that says when slots begin, relative to this one |
 //! | `TestShelleyHardForkAtEpoch` | 0 where slots begin as that file says from the first on |
 //! | `DiffusionMode` | `"InitiatorOnly"` or `"InitiatorAndResponder"` |
@@ -24,6 +25,7 @@ use std::{
 };
 
 use samanea_core::{
+    conn,
     governor::{self, ConsensusMode, Targets},
     manager::{self, Limits},
     proto::handshake::Mode,
@@ -95,8 +97,7 @@ pub struct Settings {
     pub big_for_trust: Option<u32>,
     /// `AcceptedConnectionsLimit`.
     pub limits: Option<Limits>,
-    /// `ChainSyncIdleTimeout`; the limit is part of the protocol's table here, so another one is
-    /// warned of.
+    /// `ChainSyncIdleTimeout`; zero stands for no limit.
     pub chain_sync_idle: Option<Duration>,
     /// `ProtocolIdleTimeout`.
     pub idle: Option<Duration>,
@@ -132,7 +133,15 @@ impl Default for Settings {
 
 impl Settings {
     /// Changes what is said here, and nothing else.
-    pub fn apply(&self, governor: &mut governor::Config, manager: &mut manager::Config) {
+    pub fn apply(
+        &self,
+        governor: &mut governor::Config,
+        manager: &mut manager::Config,
+        conn: &mut conn::Config,
+    ) {
+        if let Some(idle) = self.chain_sync_idle {
+            conn.chain_sync_idle = (!idle.is_zero()).then_some(idle);
+        }
         governor.deadline = self.deadline;
         governor.sync = self.sync;
         governor.sharing = self.sharing.unwrap_or(governor.sharing);
@@ -189,7 +198,7 @@ fn settings(top: &Value<'_>) -> Result<Settings, Error> {
             .map(|value| value.whole(0, governor::ACTIVE_MAX))
             .transpose()?,
         limits: some("AcceptedConnectionsLimit").map(limits).transpose()?,
-        chain_sync_idle: some("ChainSyncIdleTimeout").map(chain_sync).transpose()?,
+        chain_sync_idle: some("ChainSyncIdleTimeout").map(seconds).transpose()?,
         idle: some("ProtocolIdleTimeout").map(seconds).transpose()?,
         time_wait: some("TimeWaitTimeout").map(seconds).transpose()?,
         mode: some("DiffusionMode").map(mode).transpose()?,
@@ -272,18 +281,6 @@ fn limits(value: &Value<'_>) -> Result<Limits, Error> {
 
 const CONNECTIONS_MAX: u32 = 1_000_000;
 
-fn chain_sync(value: &Value<'_>) -> Result<Duration, Error> {
-    let idle = seconds(value)?;
-    if idle != CHAIN_SYNC_IDLE {
-        let fixed = CHAIN_SYNC_IDLE.as_secs();
-        value.warn(format!("not used: the limit of chain-sync is {fixed} s"));
-    }
-    Ok(idle)
-}
-
-/// src: Ouroboros network specification, chain-sync time limits
-const CHAIN_SYNC_IDLE: Duration = Duration::from_secs(3_373);
-
 /// Reads a time in seconds, up to a year.
 fn seconds(value: &Value<'_>) -> Result<Duration, Error> {
     let number = value.number().and_then(|number| number.parse::<f64>().ok());
@@ -314,7 +311,8 @@ mod tests {
         assert_eq!(settings, Settings::default());
         let mut governor = governor::Config::default();
         let mut manager = manager::Config::default();
-        settings.apply(&mut governor, &mut manager);
+        let mut conn = conn::Config::default();
+        settings.apply(&mut governor, &mut manager, &mut conn);
         assert_eq!(governor.deadline, Targets::RELAY);
         assert_eq!(manager, manager::Config::default());
     }
@@ -359,7 +357,8 @@ mod tests {
         assert_eq!(settings.warnings, []);
         let mut governor = governor::Config::default();
         let mut manager = manager::Config::default();
-        settings.apply(&mut governor, &mut manager);
+        let mut conn = conn::Config::default();
+        settings.apply(&mut governor, &mut manager, &mut conn);
         let targets = |[
             root,
             known,
@@ -430,10 +429,27 @@ mod tests {
     }
 
     #[test]
+    fn no_limit_of_chain_sync_is_written_as_zero() {
+        for (text, limit) in [
+            (r#"{ "ChainSyncIdleTimeout": 0 }"#, None),
+            (r#"{ "ChainSyncIdleTimeout": 7.5 }"#, Some(7_500)),
+            ("{}", Some(3_373_000)),
+        ] {
+            let mut governor = governor::Config::default();
+            let mut manager = manager::Config::default();
+            let mut conn = conn::Config::default();
+            parsed(text).apply(&mut governor, &mut manager, &mut conn);
+            assert_eq!(
+                conn.chain_sync_idle,
+                limit.map(Duration::from_millis),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_odd_is_warned_of() {
-        let settings = parsed(
-            r#"{ "TargetNumberOfActivPeers": 5, "EnableP2P": false, "ChainSyncIdleTimeout": 0 }"#,
-        );
+        let settings = parsed(r#"{ "TargetNumberOfActivPeers": 5, "EnableP2P": false }"#);
         let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(
             warnings,
@@ -441,7 +457,6 @@ mod tests {
                 "c.json:1: TargetNumberOfActivPeers: unknown target, ignored; is \
                  `TargetNumberOfActivePeers` meant?",
                 "c.json:1: EnableP2P: ignored: there is no other way to run",
-                "c.json:1: ChainSyncIdleTimeout: not used: the limit of chain-sync is 3373 s",
             ]
         );
     }

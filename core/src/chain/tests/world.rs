@@ -468,7 +468,7 @@ impl World {
                     }
                     chain_sync::client::Order::Pause => link.paused = true,
                     chain_sync::client::Order::Resume => link.paused = false,
-                    chain_sync::client::Order::Head { .. } => {}
+                    chain_sync::client::Order::Head { .. } | chain_sync::client::Order::Trust => {}
                 }
                 link.ask();
             }

@@ -23,6 +23,8 @@ use crate::{
     proto::handshake::Mode,
 };
 
+mod patience;
+
 const LISTENER: ListenerId = ListenerId(1);
 
 fn addr(at: usize) -> SocketAddr {

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{ChainSync, INTERSECT, Message, SPEC};
+use super::{ChainSync, INTERSECT, MUST_REPLY, Message, SPEC};
 use crate::{
     base::{BlockNo, Cx, HeaderView, Instant, Machine, Point, Role, Spec, Tip, Violated, violated},
     proto::{Action, Event, Fault, Half, session::Session},
@@ -85,6 +85,9 @@ pub enum Order {
     Pause,
     /// Ask for more again.
     Resume,
+    /// The peer is trusted: however long it has no news, that is no fault.
+    /// src: ouroboros-network, `timeLimitsChainSync`, trustable peers
+    Trust,
 }
 
 /// What the client tells.
@@ -262,6 +265,7 @@ impl Client {
             }
             Order::Pause => self.paused = true,
             Order::Resume => self.paused = false,
+            Order::Trust => self.session.limit(MUST_REPLY, None),
         }
         self.pump(cx);
     }

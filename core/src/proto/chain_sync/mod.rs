@@ -44,13 +44,17 @@ pub const INTERSECT_FOUND: Kind = Kind(6);
 /// The kind of `MsgIntersectNotFound`.
 pub const INTERSECT_NOT_FOUND: Kind = Kind(7);
 
+/// How long a server waits for the next question, unless it is told otherwise.
+/// src: cardano-node configuration, `ChainSyncIdleTimeout`
+pub const IDLE_LIMIT: Duration = Duration::from_secs(3_373);
+
 /// src: Ouroboros network specification, "Chain-Sync mini-protocol"; time limits as in the
 /// reference implementation, where `StIdle` differs from the text
 pub const SPEC: Spec = Spec {
     protocol: ProtocolId::CHAIN_SYNC,
     name: "chain-sync",
     states: &[
-        row("StIdle", Agency::Client, seconds(3_373)),
+        row("StIdle", Agency::Client, TimeLimit::Fixed(IDLE_LIMIT)),
         row("StCanAwait", Agency::Server, seconds(10)),
         row(
             "StMustReply",

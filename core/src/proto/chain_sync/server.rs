@@ -5,10 +5,11 @@
 //! answer what was asked is ignored. `Stop` means nothing here: only the client can end.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ChainSync, Message, SPEC};
+use super::{ChainSync, IDLE, Message, SPEC};
 use crate::{
     base::{Cx, Instant, Machine, Point, Role, Spec, Tip, Violated},
     proto::{Action, Event, Half, session::Session},
@@ -66,11 +67,18 @@ pub enum Fact {
 }
 
 impl Server {
-    /// A server for the connection `of`.
+    /// A server for the connection `of`, which waits for questions as long as the table says.
     pub fn new(of: u64) -> Self {
         Self {
             session: Session::new(Role::Responder, of, 0),
         }
+    }
+
+    /// The same, but it waits for each question so long, or for ever.
+    #[must_use]
+    pub fn with_idle(mut self, idle: Option<Duration>) -> Self {
+        self.session.limit(IDLE, idle);
+        self
     }
 
     fn on_received(&mut self, cx: &mut Cx<'_, Action<Fact>>, bytes: &Bytes) {

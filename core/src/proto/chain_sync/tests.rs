@@ -148,6 +148,42 @@ fn the_wait_for_a_new_block_is_drawn_on_each_entry() {
 }
 
 #[test]
+fn a_trusted_peer_may_have_no_news_for_ever_and_must_still_answer_in_time() {
+    let mut asked = following(5);
+    assert_eq!(asked.order(Order::Trust), []);
+    asked.clone().times_out(CAN_AWAIT, 10 * SECOND);
+    asked.receive::<ChainSync>(&Message::AwaitReply);
+    assert_eq!(asked.half.next_deadline(), None);
+    let out = asked.receive::<ChainSync>(&forward(6, 6));
+    assert_eq!(requests(&out), 1);
+    asked.clone().times_out(CAN_AWAIT, 10 * SECOND);
+    asked.receive::<ChainSync>(&Message::AwaitReply);
+    assert_eq!(asked.half.next_deadline(), None);
+    // One that waits already need not wait for the next time.
+    let mut waiting = following(5);
+    waiting.receive::<ChainSync>(&Message::AwaitReply);
+    assert_ne!(waiting.half.next_deadline(), None);
+    waiting.order(Order::Trust);
+    assert_eq!(waiting.half.next_deadline(), None);
+}
+
+#[test]
+fn a_server_waits_for_questions_as_long_as_it_is_told() {
+    let idle = |idle| Rig::started(Server::new(1).with_idle(idle));
+    idle(Some(7 * SECOND)).times_out(IDLE, 7 * SECOND);
+    assert_eq!(idle(None).half.next_deadline(), None);
+    // In its other states it is the peer that waits; then it waits again.
+    let mut server = idle(Some(7 * SECOND));
+    server.receive::<ChainSync>(&Message::RequestNext);
+    assert_eq!(server.half.next_deadline(), None);
+    server.order(server::Order::Forward {
+        header: header(1, 6, 100),
+        tip: tip(1, 6),
+    });
+    server.times_out(IDLE, 7 * SECOND);
+}
+
+#[test]
 fn a_message_of_exactly_the_limit_passes() {
     let of = |bytes| Message::RollForward {
         header: header(1, 6, bytes),

@@ -53,7 +53,7 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
         config.chain.headers_max = chain.len();
     }
     if roots.is_some() || args.config.is_some() {
-        settings.apply(&mut config.governor, &mut config.manager);
+        settings.apply(&mut config.governor, &mut config.manager, &mut config.conn);
         config.peer_sharing = config.governor.sharing;
     }
     limit(args, &mut config)?;
