@@ -117,6 +117,12 @@ where
         self.0.hub.clock().now()
     }
 
+    /// Ends at once, as if the process were killed: the node is told nothing and says nothing, all
+    /// sockets are reset. [`wait`](Self::wait) tells when nothing is left.
+    pub fn kill(&self) {
+        self.0.stop();
+    }
+
     /// Orders the node to end everything, and resets what is left when it says that it has
     /// stopped or [`Options::shutdown_timeout`] has passed. Returns at once.
     pub fn shutdown(&self) {

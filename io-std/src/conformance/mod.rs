@@ -49,6 +49,8 @@ pub trait Running: Send + Sync {
     fn with(&self, look: &mut dyn FnMut(&Script));
     /// Begins to stop.
     fn shutdown(&self);
+    /// Ends without a word.
+    fn kill(&self);
     /// Waits until nothing of it runs any more; false when that takes longer than
     /// [`PATIENCE`].
     fn wait(&self) -> bool;

@@ -67,6 +67,10 @@ macro_rules! running {
                 self.0.shutdown();
             }
 
+            fn kill(&self) {
+                self.0.kill();
+            }
+
             fn wait(&self) -> bool {
                 self.0.wait_for(PATIENCE)
             }

@@ -92,6 +92,25 @@ impl Handle {
         }
     }
 
+    /// Ends at once, as if the process were killed, and waits until nothing is left: its peers are
+    /// told nothing, and all sockets are reset.
+    pub async fn kill(self) {
+        match self {
+            Self::Tokio(handle) => {
+                handle.kill();
+                handle.wait().await;
+            }
+            Self::Std(handle) => {
+                let ending = tokio::task::spawn_blocking(move || {
+                    handle.kill();
+                    handle.wait();
+                });
+                // Fails only when the driver's own threads panicked: nothing is left then either.
+                let _ = ending.await;
+            }
+        }
+    }
+
     /// Ends everything in order and waits until nothing is left.
     pub async fn stop(self) {
         match self {

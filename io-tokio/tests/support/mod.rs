@@ -61,6 +61,10 @@ impl Running for Live {
         self.handle.shutdown();
     }
 
+    fn kill(&self) {
+        self.handle.kill();
+    }
+
     fn wait(&self) -> bool {
         let ended = async {
             self.handle.wait().await;

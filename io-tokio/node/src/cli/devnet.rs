@@ -144,7 +144,7 @@ fn members(report: &devnet::line::Report) -> Table {
             ),
             node.cycles.to_string(),
             node.tip.len().to_string(),
-            String::from(if node.stopped { "stopped" } else { "" }),
+            String::from(if node.killed { "killed" } else { "" }),
         ]);
     }
     table

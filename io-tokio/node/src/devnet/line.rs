@@ -2,7 +2,7 @@
 //!
 //! The nodes stand in a line: each knows the one before it, and the first the second. All else they
 //! learn from each other. Three phases, each with a time limit: all reach their targets; each goes
-//! through a cycle of churn; five nodes are stopped, five others come that know one of those
+//! through a cycle of churn; five nodes are killed, five others come that know one of those
 //! left, and all reach their targets again and have the chain, which grows all the time.
 
 use std::{
@@ -42,7 +42,7 @@ pub struct Plan {
     pub drivers: Vec<Driver>,
     /// Whom each node knows at the start: so many before it in the line, at least 1.
     pub roots: usize,
-    /// Decides who is stopped, whom newcomers know, and every draw of every node.
+    /// Decides who is killed, whom newcomers know, and every draw of every node.
     pub seed: u64,
     /// The times of peer selection are so many times shorter than usual; at least 1.
     pub scale: u32,
@@ -80,7 +80,7 @@ pub enum Phase {
     Discover,
     /// All nodes go through a cycle of churn.
     Churn,
-    /// After some were stopped and others have come, all reach their targets and have the chain.
+    /// After some were killed and others have come, all reach their targets and have the chain.
     Heal,
 }
 
@@ -89,7 +89,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Discover => "all reach their targets",
             Self::Churn => "all go through a cycle of churn",
-            Self::Heal => "all reach their targets again after 5 nodes left and 5 came",
+            Self::Heal => "all reach their targets again after 5 nodes were killed and 5 came",
         })
     }
 }
@@ -101,8 +101,8 @@ pub struct Outcome {
     pub number: usize,
     /// Its driver.
     pub driver: Driver,
-    /// Whether it was stopped in between.
-    pub stopped: bool,
+    /// Whether it was killed in between.
+    pub killed: bool,
     /// Whom it knew at the start.
     pub knows: Vec<usize>,
     /// Numbers of its peers, when it was seen last.
@@ -115,7 +115,7 @@ pub struct Outcome {
     pub reached: Option<Duration>,
 }
 
-/// How many are stopped, and how many others are started.
+/// How many are killed, and how many others are started.
 pub const EXCHANGED: usize = 5;
 /// A new block comes so often.
 const BLOCK: Duration = Duration::from_millis(400);
@@ -218,7 +218,7 @@ struct Member {
     number: usize,
     driver: Driver,
     app: Arc<App>,
-    /// `None`: stopped.
+    /// `None`: killed.
     handle: Option<Handle>,
     addr: SocketAddr,
     knows: Vec<usize>,
@@ -303,7 +303,7 @@ impl Line<'_> {
         }
     }
 
-    /// Stops some nodes, never the first, which has the chain, and starts others.
+    /// Kills some nodes without a word to anybody, never the first, which has the chain, and starts others.
     async fn exchange(&mut self) -> Result<(), Error> {
         for _ in 0..EXCHANGED {
             let live = self.live();
@@ -312,7 +312,7 @@ impl Line<'_> {
             };
             let handle = self.nodes.get_mut(number).and_then(|m| m.handle.take());
             if let Some(handle) = handle {
-                handle.stop().await;
+                handle.kill().await;
             }
         }
         for _ in 0..EXCHANGED {
@@ -431,7 +431,7 @@ impl Member {
         Outcome {
             number: self.number,
             driver: self.driver,
-            stopped: self.handle.is_none(),
+            killed: self.handle.is_none(),
             knows: self.knows.clone(),
             counters: self.counters,
             cycles: self.cycles,
@@ -468,6 +468,9 @@ fn hurry(config: &mut Config, scale: u32) {
     for span in spans {
         *span /= scale;
     }
+    // A peer is not dialled so long after its connection, whoever of the two has ended that.
+    let wait = &mut config.manager.time_wait;
+    *wait = (*wait / scale).max(TIME_WAIT_MIN.min(*wait));
     // A step of churn that waits for a block, or for an answer, has time for it.
     let churn = &mut config.governor.churn;
     for span in [
@@ -480,5 +483,8 @@ fn hurry(config: &mut Config, scale: u32) {
     }
 }
 
+/// The least time between two connections of the same ends: on loopback the kernel asks for a
+/// second. src: Linux, `tcp_tw_reuse`
+const TIME_WAIT_MIN: Duration = Duration::from_secs(2);
 /// The least time for a step of churn.
 const STEP_MIN: Duration = Duration::from_secs(3);
