@@ -7,11 +7,11 @@ use super::{
 use crate::{
     base::{Cx, ProtocolId, Role, Serial},
     chain,
-    conn::{Fact, Fault, Order},
+    conn::{Fact, Fault},
     governor, manager,
     mux::HalfId,
     peer_actions,
-    proto::{chain_sync, handshake, keep_alive, peer_sharing},
+    proto::{handshake, keep_alive, peer_sharing},
 };
 
 impl Engine {
@@ -91,9 +91,6 @@ impl Engine {
             return;
         }
         self.peer_step(cx, peer_actions::Event::Started { conn, protocol });
-        if protocol == ProtocolId::CHAIN_SYNC && self.is_trusted(conn) {
-            self.order(conn, Order::ChainSync(chain_sync::client::Order::Trust));
-        }
         let Some(entry) = self.conns.get_mut(&conn) else {
             return;
         };
@@ -109,13 +106,6 @@ impl Engine {
             entry.following = true;
             self.chain_step(cx, chain::Event::Follow(conn));
         }
-    }
-
-    /// Whether we use this connection with a trustable local root, as things are now.
-    fn is_trusted(&self, conn: Serial) -> bool {
-        let root = |peer| self.governor.local_root(&peer);
-        let root = self.peer_actions.holder(conn).and_then(root);
-        root.is_some_and(|traits| traits.trustable)
     }
 
     fn stopped(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, protocol: ProtocolId, role: Role) {

@@ -12,7 +12,7 @@ use crate::{
     governor::{self, Failure},
     manager::Via,
     peer_actions,
-    proto::{handshake::Mode, peer_sharing, tip_sample},
+    proto::{chain_sync, handshake::Mode, peer_sharing, tip_sample},
 };
 
 /// A hot protocol that ended by itself is not started again before this.
@@ -107,7 +107,13 @@ impl Engine {
                 };
                 governor::Event::NotEstablished { peer, failure }
             }
-            peer_actions::Fact::Activated { peer } => governor::Event::Activated { peer },
+            peer_actions::Fact::Activated { peer } => {
+                if self.is_trusted(&peer) {
+                    let trust = chain_sync::client::Order::Trust;
+                    self.order_peer(&peer, |_| Some(Order::ChainSync(trust)));
+                }
+                governor::Event::Activated { peer }
+            }
             peer_actions::Fact::Deactivated { peer } => {
                 let conn = self
                     .peer_actions
@@ -133,6 +139,12 @@ impl Engine {
             },
         };
         self.govern(cx, event);
+    }
+
+    /// Whether a peer is a trustable local root, as things are now.
+    fn is_trusted(&self, peer: &SocketAddr) -> bool {
+        let root = self.governor.local_root(peer);
+        root.is_some_and(|traits| traits.trustable)
     }
 
     fn is_lost(&self, conn: Serial) -> bool {
