@@ -13,6 +13,7 @@ pub mod hostile;
 pub mod nodes;
 pub mod oracle;
 pub mod play;
+pub mod rain;
 pub mod scripts;
 pub mod speak;
 pub mod tables;

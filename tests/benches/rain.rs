@@ -1,0 +1,257 @@
+//! What the views and trees of structured gossip cost, from a thousand members to a million: the
+//! plan of one hop, the place of a member in the tree of another, lookups, and views made anew and
+//! from a change of one percent.
+//!
+//! Planning and looking up must do without memory: they run with none left to allocate, so that
+//! an allocation ends the run.
+
+#[path = "support/figures.rs"]
+mod figures;
+
+use std::{alloc::System, hint::black_box};
+
+use blake2::{Blake2b, Digest as _, digest::consts::U32};
+use cap::Cap;
+use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
+use rustix::time::{ClockId, clock_gettime};
+use samanea_core::{
+    base::{GroupId, Hash32, HeaderFault, HeaderView, MemberKey, Rules, TxId},
+    rain::{Gaps, Member, View},
+};
+
+use figures::{for_real, median, now, rounds, wanted};
+
+/// Counts what is allocated, and refuses when there is no room.
+#[global_allocator]
+static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
+
+fn main() {
+    let sizes: &[u32] = if for_real() {
+        &[1_000, 100_000, 1_000_000]
+    } else {
+        &[1_000]
+    };
+    let begin = now();
+    for (title, run) in [
+        ("rain, lookups", lookups as fn(u32) -> Vec<Row>),
+        ("rain, views", views),
+    ] {
+        if !wanted(title) {
+            continue;
+        }
+        let mut table = Table::new();
+        table.load_preset(ASCII_MARKDOWN);
+        table.set_header([title, "members", "median", "range", "per member"]);
+        for size in sizes {
+            for row in run(*size) {
+                table.add_row(row.cells(*size));
+            }
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        println!("{table}\n\n(medians of {} rounds)\n", rounds().max(1));
+    }
+    println!("(took {:.0} s)", begin.elapsed().as_secs_f64());
+}
+
+/// An operation and the nanoseconds that it took in each round, or the bytes that it keeps.
+struct Row {
+    name: &'static str,
+    figures: Vec<f64>,
+    unit: Unit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Nanoseconds,
+    Milliseconds,
+    Megabytes,
+}
+
+impl Row {
+    fn cells(&self, size: u32) -> Vec<String> {
+        let figures = &self.figures;
+        let (low, high) = figures
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(l, h), f| (l.min(*f), h.max(*f)));
+        let middle = median(figures.clone());
+        let show = |figure: f64| match self.unit {
+            Unit::Nanoseconds => format!("{figure:.0} ns"),
+            Unit::Milliseconds => format!("{:.2} ms", figure / 1e6),
+            Unit::Megabytes => format!("{:.2} MB", figure / 1e6),
+        };
+        let each = middle / f64::from(size);
+        let each = match self.unit {
+            Unit::Nanoseconds => String::new(),
+            Unit::Milliseconds => format!("{each:.0} ns"),
+            Unit::Megabytes => format!("{each:.1} B"),
+        };
+        vec![
+            self.name.to_owned(),
+            size.to_string(),
+            show(middle),
+            format!("{} – {}", show(low), show(high)),
+            each,
+        ]
+    }
+}
+
+/// Times what must not allocate, so many times a round.
+fn row(name: &'static str, times: u32, mut job: impl FnMut(u32) -> u32) -> Row {
+    let figure = |_| {
+        let unlimited = MEMORY.limit();
+        MEMORY.set_limit(MEMORY.allocated()).expect("what is there");
+        let begin = used();
+        let mut sum = 0_u32;
+        for at in 0..times {
+            sum = sum.wrapping_add(job(at));
+        }
+        let took = used() - begin;
+        MEMORY.set_limit(unlimited).expect("more than is there");
+        black_box(sum);
+        took / f64::from(times)
+    };
+    Row {
+        name,
+        figures: (0..rounds().max(1)).map(figure).collect(),
+        unit: Unit::Nanoseconds,
+    }
+}
+
+fn lookups(n: u32) -> Vec<Row> {
+    let times = if for_real() { 300_000 } else { 1_000 };
+    let gaps = Gaps::new(n);
+    let keys: Vec<MemberKey> = (0..n).map(key).collect();
+    let members = || keys.iter().copied().map(Member::from);
+    let [plain, seeded] = [None, Some(Hash32([7; 32]))]
+        .map(|seed| View::new(GroupId::AllStaked, 1, seed, members(), &Blake).expect("a view"));
+    // Seats in no order, so that caches do not help more than they would.
+    let seat = |at: u32| at.wrapping_mul(2_654_435_761) % n;
+    let plan = |len: u32| {
+        let shares = black_box(&gaps).plan(black_box(len));
+        shares.fold(0, |sum, share| sum ^ share.slot ^ share.len)
+    };
+    let found = |view: &View, at: u32| view.seat(&keys[seat(at) as usize]).expect("a member");
+    vec![
+        row("plan of the originator", times, |_| plan(n)),
+        row("plan of its first child", times, |_| plan(n.div_ceil(3))),
+        row("place under another", times, |at| {
+            let leaf = |slot| plain.is_leaf_only(plain.ahead(at % n, slot));
+            black_box(&gaps).derive(seat(at), leaf).len
+        }),
+        row("seat of a key", times, |at| found(&plain, at)),
+        row("seat of a key, seeded", times, |at| found(&seeded, at)),
+        row("place on the clean-up ring", times, |at| {
+            plain.clean_place(seat(at)).expect("a place")
+        }),
+    ]
+}
+
+fn views(n: u32) -> Vec<Row> {
+    let list: Vec<Member> = (0..n).map(|at| key(at).into()).collect();
+    let mut sorted = list.clone();
+    sorted.sort_unstable();
+    let half = n / 200;
+    let joined: Vec<Member> = (n..n + half).map(|at| key(at).into()).collect();
+    let left: Vec<MemberKey> = (0..half).map(|at| key(at * 100)).collect();
+    let seeds = [None, Some(Hash32([7; 32]))];
+    let group = || GroupId::AllStaked;
+    let made = |seed, list: &[Member]| {
+        View::new(group(), 1, seed, list.iter().copied(), &Blake).expect("a view")
+    };
+    let [plain, seeded] = seeds.map(|seed| made(seed, &list));
+    let next = |view: &View| {
+        let (joined, left) = (joined.iter().copied(), left.iter().copied());
+        let next = view.next(2, view.seed(), joined, left, &Blake);
+        next.expect("a view")
+    };
+    assert_eq!(next(&plain).members(), n, "as many as before");
+    let before = MEMORY.allocated();
+    let kept = made(None, &list);
+    let bytes = MEMORY.allocated() - before;
+    drop(kept);
+    let heard = vec![0x5a; n as usize * 36];
+    vec![
+        timed("made anew, any order", || made(None, &list)),
+        timed("made anew, sorted", || made(None, &sorted)),
+        timed("made anew, seeded", || made(seeds[1], &list)),
+        timed("1 % changed", || next(&plain)),
+        timed("1 % changed, seeded", || next(&seeded)),
+        timed("half of them", || {
+            let low = |member: &Member| member.key.0[0] < 128;
+            plain.filtered(group(), low, &Blake).expect("a view")
+        }),
+        timed("of which hashing for the digest", || Blake.hash(&[&heard])),
+        Row {
+            name: "kept",
+            figures: vec![real(bytes)],
+            unit: Unit::Megabytes,
+        },
+    ]
+}
+
+fn timed<T>(name: &'static str, mut job: impl FnMut() -> T) -> Row {
+    let figure = |_| {
+        let begin = used();
+        let made = black_box(job());
+        let took = used() - begin;
+        drop(made);
+        took
+    };
+    Row {
+        name,
+        figures: (0..rounds().max(1)).map(figure).collect(),
+        unit: Unit::Milliseconds,
+    }
+}
+
+/// Keys as good as random, all different.
+fn key(at: u32) -> MemberKey {
+    let mut key = MemberKey::default();
+    let mut state = u64::from(at);
+    for lane in key.0.chunks_mut(8) {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        for shift in [30, 27] {
+            mixed = (mixed ^ mixed >> shift).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        }
+        lane.copy_from_slice(&(mixed ^ mixed >> 31).to_be_bytes());
+    }
+    key
+}
+
+/// Nanoseconds for which this thread has run: what others do on the machine does not count.
+fn used() -> f64 {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    let whole = usize::try_from(used.tv_sec).unwrap_or(0) * 1_000_000_000;
+    real(whole + usize::try_from(used.tv_nsec).unwrap_or(0))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn real(count: usize) -> f64 {
+    count as f64
+}
+
+/// The hash that the drivers use.
+struct Blake;
+
+impl Rules for Blake {
+    fn name(&self) -> &'static str {
+        "blake2b-256"
+    }
+
+    fn header(&self, _wrapped: &[u8]) -> Result<HeaderView, HeaderFault> {
+        Err(HeaderFault::Malformed)
+    }
+
+    fn tx_id(&self, _wrapped: &[u8]) -> Option<TxId> {
+        None
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> Hash32 {
+        let mut hash = Blake2b::<U32>::new();
+        parts.iter().for_each(|part| hash.update(part));
+        Hash32(hash.finalize().into())
+    }
+}

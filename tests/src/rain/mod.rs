@@ -1,0 +1,3 @@
+//! Structured gossip: models to hold the machines against.
+
+pub mod model;
