@@ -48,6 +48,8 @@ pub mod clock;
 pub mod conformance;
 pub mod descriptors;
 pub mod errors;
+#[cfg(feature = "gossip")]
+pub mod gossip;
 pub mod hub;
 pub mod socket;
 #[cfg(feature = "tape")]

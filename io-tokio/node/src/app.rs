@@ -14,14 +14,14 @@ use samanea_core::{
     governor,
     node::Notice,
 };
-use samanea_std::{Application, clock};
+use samanea_std::{Application, clock, gossip::Voice};
 use tokio::sync::watch;
 use tracing::{Span, debug, info, warn};
 
 use crate::{
     Block,
     metrics::Measures,
-    rules::{BlockFault, Eras, check_block},
+    rules::{BlockFault, Eras, MemberEras, check_block},
     store::Store,
 };
 
@@ -55,6 +55,8 @@ pub struct App {
     pool: Pool,
     progress: watch::Sender<Progress>,
     measures: Arc<Measures>,
+    /// Present when it takes part in structured gossip.
+    member: Option<MemberEras>,
     /// What its log lines are told under.
     span: Span,
 }
@@ -73,6 +75,7 @@ impl App {
             pool: Pool::default(),
             progress: watch::Sender::default(),
             measures: Arc::default(),
+            member: None,
         }
     }
 
@@ -81,6 +84,15 @@ impl App {
     pub fn measuring(self, measures: Measures) -> Self {
         Self {
             measures: Arc::new(measures),
+            ..self
+        }
+    }
+
+    /// The same, with a voice in structured gossip.
+    #[must_use]
+    pub fn speaking(self, voice: Voice) -> Self {
+        Self {
+            member: Some(MemberEras(voice)),
             ..self
         }
     }
@@ -174,7 +186,10 @@ impl App {
 
 impl Application for App {
     fn rules(&self) -> &dyn Rules {
-        &Eras
+        match &self.member {
+            Some(rules) => rules,
+            None => &Eras,
+        }
     }
 
     fn ask(&self, _ticket: Ticket, question: Question) -> Option<Answer> {

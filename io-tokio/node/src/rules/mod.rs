@@ -18,7 +18,8 @@ pub mod local;
 
 use minicbor::{Decoder, data::Tag};
 use pallas_crypto::hash::Hasher;
-use samanea_core::base::{Hash32, HeaderFault, HeaderView, Rules, TxId};
+use samanea_core::base::{Hash32, HeaderFault, HeaderView, MemberKey, Rules, Signature, TxId};
+use samanea_std::gossip::Voice;
 
 pub use block::{BlockFault, check_block, wrapped_header};
 
@@ -41,6 +42,36 @@ impl Rules for Eras {
 
     fn tx_id(&self, wrapped: &[u8]) -> Option<TxId> {
         cardano::tx_id(wrapped)
+    }
+}
+
+/// The same rules, with a voice in structured gossip.
+#[derive(Clone, Debug)]
+pub struct MemberEras(pub Voice);
+
+impl Rules for MemberEras {
+    fn name(&self) -> &'static str {
+        "eras-1 with gossip-1"
+    }
+
+    fn header(&self, wrapped: &[u8]) -> Result<HeaderView, HeaderFault> {
+        Eras.header(wrapped)
+    }
+
+    fn tx_id(&self, wrapped: &[u8]) -> Option<TxId> {
+        Eras.tx_id(wrapped)
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> Hash32 {
+        self.0.hash(parts)
+    }
+
+    fn sign(&self, message: &[u8]) -> Option<Signature> {
+        self.0.sign(message)
+    }
+
+    fn verify(&self, member: &MemberKey, message: &[u8], signature: &Signature) -> bool {
+        self.0.verify(member, message, signature)
     }
 }
 
@@ -115,6 +146,8 @@ impl<'b> Wrapped<'b> {
 
 #[cfg(test)]
 mod tests {
+    use samanea_std::gossip::SecretKey;
+
     use super::*;
 
     #[test]
@@ -140,6 +173,19 @@ mod tests {
             assert_eq!(Wrapped::read(wrapped), None, "{wrapped:02x?}");
             assert_eq!(Eras.header(wrapped), Err(HeaderFault::Malformed));
         }
+    }
+
+    #[test]
+    fn a_member_reads_headers_as_all_do_and_speaks_with_its_own_voice() {
+        let header = local::wrap_as(99, &[0]);
+        let rules = MemberEras(Voice::of(SecretKey::from_seed([1; 32])));
+        assert_eq!(rules.header(&header), Err(HeaderFault::UnknownEra(99)));
+        assert_ne!(rules.name(), Eras.name());
+        let (member, signature) = (rules.0.member().unwrap(), rules.sign(b"word").unwrap());
+        assert!(rules.verify(&member, b"word", &signature));
+        assert_eq!(rules.hash(&[b"a", b"b"]), blake2b(&[b"ab"]));
+        assert_eq!(Eras.sign(b"word"), None);
+        assert!(!Eras.verify(&member, b"word", &signature));
     }
 
     #[test]
