@@ -219,6 +219,12 @@ impl Governor {
             let Some(slot) = self.learn(peer, new) else {
                 return;
             };
+            // One that broke a rule waits, also when it was dropped and is named again; unless
+            // somebody has just ordered by hand that it be kept.
+            let held = self.offenders.held(cx.now, &peer);
+            if let Some(until) = held.filter(|_| status == Status::Cold && !self.is_kept(&peer)) {
+                self.wait(cx.now, slot, Status::ColdWaiting, until);
+            }
             slot
         };
         if self

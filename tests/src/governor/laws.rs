@@ -112,6 +112,8 @@ pub enum Law {
     Forgetting,
     /// Delays after failures are those of the table.
     BackOff,
+    /// Who broke a rule is left alone for its time, twice as long with each further offence.
+    HeldOff,
     /// The steps of the churn come in order.
     ChurnOrder,
     /// Its targets are those of the table.

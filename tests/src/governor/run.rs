@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
         self.verdict.seen.mark("restart");
         self.governor = Governor::new(self.scenario.config.clone(), (7, 9));
         self.picture = Picture::of(&self.governor);
-        self.safety = Safety::new(self.scenario);
+        self.safety.again(self.scenario);
         self.settled = Settled::new(self.scenario);
         self.overlooked = Overlooked::new(self.scenario);
         for peer in &saved.peers {

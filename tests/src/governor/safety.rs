@@ -1,7 +1,7 @@
 //! Laws that are held after every step.
 
 use core::{net::SocketAddr, time::Duration};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use samanea_core::{
     base::{Class, Instant},
@@ -32,6 +32,8 @@ pub(super) struct Safety {
     told: Option<(Instant, Vec<SocketAddr>)>,
     step: Option<u8>,
     locals: BTreeSet<SocketAddr>,
+    /// Who broke rules: how often, and until when it is left alone.
+    held: BTreeMap<SocketAddr, (u32, Instant)>,
 }
 
 impl Safety {
@@ -44,7 +46,17 @@ impl Safety {
             told: None,
             step: None,
             locals: BTreeSet::new(),
+            held: BTreeMap::new(),
         }
+    }
+
+    /// After a restart: only what is held against peers goes on.
+    pub(super) fn again(&mut self, scenario: &Scenario) {
+        let held = core::mem::take(&mut self.held);
+        *self = Self {
+            held,
+            ..Self::new(scenario)
+        };
     }
 
     pub(super) fn stepped(
@@ -77,6 +89,7 @@ impl Safety {
             match action {
                 Action::Establish { peer, mode, dial } => {
                     Self::establish(report, world, after, peer, *mode, *dial);
+                    self.held_off(report, after, peer);
                 }
                 Action::AskPeers { peer, amount } => {
                     self.ask(report, world, before, after, peer, *amount);
@@ -393,6 +406,32 @@ impl Safety {
         report.holds(Law::Mode, modes, || format!("{peer} is offered {mode:?}"));
     }
 
+    /// Who broke a rule is left alone for its time, unless it is kept by command.
+    fn held_off(&self, report: &mut Report<'_>, after: &Picture, peer: &SocketAddr) {
+        let kept = after.peers.get(peer).is_some_and(|peer| peer.kept);
+        if let Some((_, until)) = self.held.get(peer)
+            && !kept
+        {
+            report.holds(Law::HeldOff, *until <= report.now, || {
+                format!("{peer} is to be left alone until {until}")
+            });
+        }
+    }
+
+    /// Each offence doubles the time for which a peer is left alone; none is forgiven so soon.
+    fn offence(&mut self, report: &mut Report<'_>, peer: &SocketAddr, hold_off: Duration) {
+        let rules = &self.config.back_off;
+        let (count, until) = self.held.entry(*peer).or_default();
+        let least = rules.hold_off * (1 << *count).min(1 << 16);
+        let least = least.min(rules.hold_off_max);
+        *count += 1;
+        *until = report.now.after(hold_off).max(*until);
+        let nth = *count;
+        report.holds(Law::HeldOff, hold_off >= least, || {
+            format!("{peer} is left alone for {hold_off:?} after {nth} offences")
+        });
+    }
+
     fn ask(
         &mut self,
         report: &mut Report<'_>,
@@ -520,6 +559,7 @@ impl Safety {
                     report.seen.mark("a step downwards took too long");
                 }
             }
+            Trace::Offence { peer, hold_off } => self.offence(report, peer, *hold_off),
             Trace::Inbound { .. } => report.seen.mark("inbound peers are taken"),
             Trace::Outage(true) => report.seen.mark("an outage is noticed"),
             Trace::OnlyTrusted => report.seen.mark("only trusted peers are left"),

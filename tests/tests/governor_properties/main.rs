@@ -368,6 +368,11 @@ fn each_failure_doubles_the_pause() {
 }
 
 #[test]
+fn who_broke_a_rule_is_left_alone_for_its_time() {
+    holds(Law::HeldOff, 500);
+}
+
+#[test]
 fn the_steps_of_the_churn_come_in_order() {
     holds(Law::ChurnOrder, 500);
 }

@@ -5,10 +5,10 @@
 use alloc::{vec, vec::Vec};
 use core::time::Duration;
 
-use super::rig::{Rig, fault, peer, plain, s, targets};
+use super::rig::{Rig, fault, group, locals, peer, plain, s, targets};
 use crate::{
     base::Class,
-    governor::{Action, Event, Failure, Status, Topology, Trace},
+    governor::{Action, Event, Failure, Status, Targets, Topology, Trace},
 };
 
 /// One hot peer, or one warm.
@@ -132,6 +132,44 @@ fn a_liar_leaves_at_once_and_returns_no_earlier_than_its_time() {
         .iter()
         .filter(|(_, trace)| matches!(trace, Trace::Offence { .. }));
     assert_eq!(offences.count(), 0, "cleared before each");
+}
+
+/// The operator insists on a local root, but its time is its time: also when churn or another
+/// topology drops it and takes it back meanwhile. Only an order by hand comes before that.
+#[test]
+fn a_liar_named_as_a_local_root_again_waits_for_its_time() {
+    let named = || Event::Topology(locals(vec![group(1, 1, &[peer(0)])]).into());
+    let nobody = || Event::Topology(Topology::default().into());
+    let mut rig = Rig::young(plain(), targets(0, 9, 1, 1), Topology::default());
+    rig.tell(named());
+    rig.pass(s(5));
+    rig.lose(peer(0), fault(Class::Adversarial));
+    rig.clear();
+    rig.tell(nobody());
+    rig.tell(Event::Targets {
+        deadline: targets(0, 0, 0, 0),
+        sync: Targets::SYNC,
+    });
+    rig.tell(Event::Targets {
+        deadline: targets(0, 9, 1, 1),
+        sync: Targets::SYNC,
+    });
+    rig.tell(named());
+    rig.pass(s(590));
+    assert_eq!(rig.status(peer(0)), Some(Status::ColdWaiting));
+    assert_eq!(rig.dials(peer(0)), []);
+    rig.pass(s(20));
+    assert_eq!(rig.status(peer(0)), Some(Status::Hot));
+    rig.lose(peer(0), fault(Class::Adversarial));
+    rig.tell(nobody());
+    rig.tell(Event::Targets {
+        deadline: Targets::ZERO,
+        sync: Targets::SYNC,
+    });
+    rig.pass(s(5));
+    rig.tell(Event::Keep(peer(0)));
+    rig.pass(s(5));
+    assert_eq!(rig.status(peer(0)), Some(Status::Hot), "by command");
 }
 
 #[test]
