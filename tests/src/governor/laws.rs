@@ -88,8 +88,10 @@ pub enum Law {
     StaysTrusted,
     /// Then the trusted ones are there.
     TrustedKnown,
-    /// The node does not stay on bootstrap peers.
+    /// The node does not stay on bootstrap peers, though names may have to be looked up first.
     NotOnlyBootstrap,
+    /// It leaves them at once when the ledger names others by their addresses.
+    LeavesBootstrap,
     /// No bootstrap peers come when they are not needed.
     NoBootstrap,
     /// With local roots alone nobody else is known.

@@ -6,6 +6,7 @@
 //! each law had something to say, so that a law that saw nothing can be told from one that holds.
 
 mod able;
+mod aims;
 mod dns;
 mod doings;
 mod draw;
@@ -19,6 +20,7 @@ mod scenario;
 mod settled;
 mod shares;
 mod taken;
+mod trusted;
 mod world;
 
 pub use able::{Able, Overlookable, Waiting};

@@ -19,9 +19,9 @@ use super::{
     laws::{Breach, Law},
     picture::Picture,
     run::Report,
-    safety::{is_sensitive, is_trusted},
     scenario::{Extras, Scenario, address},
     settled::{Settled, has_names},
+    trusted::{is_sensitive, is_trusted},
     world::World,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Overlooked {
     /// Requests for roots of both kinds.
     roots: [Asked; 2],
     names: BTreeMap<Box<str>, Instant>,
+    /// Nobody else was known at the end of the last instant.
+    only_bootstrap: bool,
 }
 
 /// A kind of request that is made again and again.
@@ -51,7 +53,12 @@ fn bound(law: Law, extras: Extras) -> Duration {
     }
     Duration::from_secs(match law {
         Law::Asks => 30,
-        Law::ActiveBelow | Law::Roots | Law::BigRoots | Law::OnlyTrusted | Law::StaysTrusted => 10,
+        Law::ActiveBelow
+        | Law::Roots
+        | Law::BigRoots
+        | Law::OnlyTrusted
+        | Law::StaysTrusted
+        | Law::LeavesBootstrap => 10,
         Law::BigActiveBelow | Law::GroupHot => 11,
         Law::TrustedKnown => 600,
         Law::Names => 1_000,
@@ -68,6 +75,7 @@ impl Overlooked {
             waiting: Waiting::default(),
             roots: [Asked::default(); 2],
             names: BTreeMap::new(),
+            only_bootstrap: false,
         }
     }
 
@@ -200,7 +208,7 @@ impl Overlooked {
 
     /// Roots are wanted, and a request is due.
     fn roots(
-        &self,
+        &mut self,
         report: &mut Report<'_>,
         world: &World<'_>,
         picture: &Picture,
@@ -228,22 +236,45 @@ impl Overlooked {
                 }
             }
         }
-        let only = picture.count(|_| true) > 0
-            && picture
-                .those(|_| true)
-                .all(|p| p.source == Source::Bootstrap);
+        self.leaves_bootstrap(report, world, picture, into);
+    }
+
+    /// With a young chain the node does not stay on bootstrap peers alone.
+    fn leaves_bootstrap(
+        &mut self,
+        report: &mut Report<'_>,
+        world: &World<'_>,
+        picture: &Picture,
+        into: &mut Overlookable,
+    ) {
+        let sensitive = is_sensitive(&self.config, world);
+        let bootstrap = |p: &Explanation| p.source == Source::Bootstrap;
+        let only = !picture.peers.is_empty() && picture.those(|_| true).all(bootstrap);
+        let before = core::mem::replace(&mut self.only_bootstrap, only);
         report.seen.case(
             Law::NotOnlyBootstrap,
             usize::from(!sensitive && world.said.topology.bootstrap.is_some()),
         );
         let ledger = world.said.topology.use_ledger == UseLedger::Always;
-        if !sensitive && only && ledger && picture.counters.roots < picture.targets.root {
-            let others = world.drawn().iter().any(|peer| {
-                let line = world.line(peer);
-                !world.bootstrap.contains(peer) && line.is_some_and(|line| line.offences == 0)
-            });
-            if others {
-                into.insert((Law::NotOnlyBootstrap, address(0)));
+        let wanted = picture.counters.roots < picture.targets.root;
+        let others = world.drawn().iter().any(|peer| {
+            let line = world.line(peer);
+            let fit = line.is_some_and(|line| line.offences == 0) && world.is_public(peer);
+            fit && !world.bootstrap.contains(peer)
+        });
+        if sensitive || !ledger || !others {
+            return;
+        }
+        // A name has to be looked up, and a file may say something else than the ledger.
+        let direct = world.named().is_none() && world.said.snapshot.is_none();
+        if before && direct {
+            report.seen.case(Law::LeavesBootstrap, 1);
+        }
+        if only && wanted {
+            into.insert((Law::NotOnlyBootstrap, address(0)));
+            let [all, _] = self.roots;
+            if direct && (all.open || all.due <= report.now) {
+                into.insert((Law::LeavesBootstrap, address(0)));
             }
         }
     }

@@ -231,8 +231,8 @@ impl<'a> Run<'a> {
         let mut cx = Cx::new(now, &mut self.choice, &NoRules, &mut actions);
         self.governor.step(&mut cx, event.clone());
         for action in &actions {
+            self.acted |= is_work(action);
             if !matches!(action, Action::Notice(Notice::Counters(_))) {
-                self.acted = true;
                 self.write("    ", action);
             }
         }
@@ -371,6 +371,18 @@ impl Report<'_> {
         let breach = Breach { law, at, what };
         self.broken.entry(law).or_insert(breach);
     }
+}
+
+/// Whether an action shows that the governor is busy: reports, answers to others, and what comes
+/// round by the clock do not.
+const fn is_work(action: &Action) -> bool {
+    !matches!(
+        action,
+        Action::Notice(Notice::Counters(_) | Notice::SaveDue)
+            | Action::Sample { .. }
+            | Action::TellPeers { .. }
+            | Action::WantLedger
+    )
 }
 
 /// Chance as the scenario wants it.

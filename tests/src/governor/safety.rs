@@ -5,20 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use samanea_core::{
     base::{Class, Instant},
-    governor::{
-        Action, Config, ConsensusMode, Event, Explanation, Judgement, Notice, Source, Status,
-        Targets, Trace,
-    },
+    governor::{Action, Config, Event, Explanation, Notice, Source, Status, Trace},
     proto::handshake::Mode,
 };
 
 use super::{
+    aims::Aims,
     laws::Law,
     picture::Picture,
     run::Report,
     scenario::{Extras, Flavour, Scenario},
     settled::base_is_zero,
-    taken::{acted_on, aims, shared},
+    taken::{acted_on, aims, overshoot, shared},
+    trusted::is_sensitive,
     world::World,
 };
 
@@ -30,7 +29,7 @@ pub(super) struct Safety {
     /// Who was asked for addresses and has neither answered nor been given up.
     asked: Vec<(SocketAddr, Instant)>,
     told: Option<(Instant, Vec<SocketAddr>)>,
-    step: Option<u8>,
+    churn: Aims,
     locals: BTreeSet<SocketAddr>,
     /// Who broke rules: how often, and until when it is left alone.
     held: BTreeMap<SocketAddr, (u32, Instant)>,
@@ -44,7 +43,7 @@ impl Safety {
             extras: scenario.extras,
             asked: Vec::new(),
             told: None,
-            step: None,
+            churn: Aims::default(),
             locals: BTreeSet::new(),
             held: BTreeMap::new(),
         }
@@ -77,12 +76,13 @@ impl Safety {
             self.told = None;
         }
         left(report, event, before);
+        self.churn.stepped(&self.config, world, event);
         sane(report, &self.config, world, after);
         self.known(report, world, event, before, after);
         self.forgotten(report, event, actions, before, after);
         shared(report, world, event, actions, before, after);
         self.failed(report, event, actions, before, after);
-        Self::overshoot(report, actions, before, after);
+        overshoot(report, actions, before, after);
         acted_on(report, actions, before, after);
         for action in actions {
             report.seen.case(Law::Output, 1);
@@ -122,8 +122,7 @@ impl Safety {
     ) {
         let sensitive = is_sensitive(&self.config, world);
         if sensitive {
-            // The churn may begin anew when it may go on.
-            self.step = None;
+            self.churn.interrupted();
         }
         for (addr, peer) in &after.peers {
             if peer.source == Source::Local {
@@ -305,56 +304,6 @@ impl Safety {
         report.holds(Law::BackOff, fits, || {
             format!("{peer} waits {delay:?} after {} failures", new.failures)
         });
-    }
-
-    /// Nobody is promoted beyond a target, local roots aside.
-    fn overshoot(report: &mut Report<'_>, actions: &[Action], before: &Picture, after: &Picture) {
-        let aims = aims(actions, before, after);
-        let most = |of: fn(&Targets) -> u32| aims.iter().map(of).max().unwrap_or(0);
-        for action in actions {
-            let (peer, hot) = match action {
-                Action::Establish { peer, .. } => (peer, false),
-                Action::Activate { peer } => (peer, true),
-                _ => continue,
-            };
-            let Some(explained) = after.peers.get(peer) else {
-                continue;
-            };
-            // It may have become another kind of peer within the step.
-            let promoted = actions.iter().any(|action| {
-                let Action::Notice(Notice::Trace(
-                    Trace::PromoteCold { peer: p, source } | Trace::PromoteWarm { peer: p, source },
-                )) = action
-                else {
-                    return false;
-                };
-                p == peer && *source == explained.source
-            });
-            if !promoted {
-                continue;
-            }
-            let (count, established, active) = match explained.source {
-                Source::Local => continue,
-                Source::Big => (
-                    after.counters.big,
-                    most(|targets| targets.established_big),
-                    most(|targets| targets.active_big),
-                ),
-                _ => (
-                    after.counters.ordinary,
-                    most(|targets| targets.established),
-                    most(|targets| targets.active),
-                ),
-            };
-            let (have, want) = if hot {
-                (count.active + count.warm_promotions, active)
-            } else {
-                (count.established + count.cold_promotions, established)
-            };
-            report.holds(Law::NoOvershoot, have <= want, || {
-                format!("{action:?} makes {have} of {want}")
-            });
-        }
     }
 
     fn establish(
@@ -546,7 +495,8 @@ impl Safety {
                 }
             }
             Trace::ChurnStep { step, targets } => {
-                self.churn(report, world, *step, targets);
+                let config = &self.config;
+                self.churn.began(report, config, world, *step, targets);
             }
             Trace::ChurnDone {
                 step,
@@ -558,6 +508,10 @@ impl Safety {
                 if [1, 3, 7, 9].contains(step) {
                     report.seen.mark("a step downwards took too long");
                 }
+            }
+            Trace::TargetsChanged { .. } => {
+                let (config, sensitive) = (&self.config, is_sensitive(&self.config, world));
+                self.churn.changed(report, config, world, trace, sensitive);
             }
             Trace::Offence { peer, hold_off } => self.offence(report, peer, *hold_off),
             Trace::Inbound { .. } => report.seen.mark("inbound peers are taken"),
@@ -577,48 +531,6 @@ impl Safety {
             _ => {}
         }
     }
-
-    /// The steps of the churn come in order, with the targets of the table.
-    fn churn(&mut self, report: &mut Report<'_>, world: &World<'_>, step: u8, targets: &Targets) {
-        if !(1..=12).contains(&step) {
-            report.breach(Law::ChurnOrder, format!("step {step}"));
-            return;
-        }
-        let due = self.step.map_or(step, |last| last % 12 + 1);
-        report.holds(Law::ChurnOrder, step == due, || {
-            format!("step {step} after {:?}", self.step)
-        });
-        self.step = Some(step);
-        if step == 12 {
-            report.seen.mark("a whole cycle of the churn");
-        }
-        let (deadline, sync) = world
-            .said
-            .targets
-            .filter(|(deadline, sync)| deadline.check().is_ok() && sync.check().is_ok())
-            .unwrap_or((self.config.deadline, self.config.sync));
-        let fits = [deadline, sync].iter().any(|base| within(targets, base));
-        report.holds(Law::ChurnTargets, fits || targets.is_zero(), || {
-            format!("step {step} wants {targets:?} of {deadline:?}")
-        });
-    }
-}
-
-/// Whether targets could be those of a step of the churn from this base, whatever has moved.
-fn within(targets: &Targets, base: &Targets) -> bool {
-    let up_to = |got: u32, max: u32| got <= max;
-    let between = |got: u32, min: u32, max: u32| (min.min(max)..=max).contains(&got);
-    up_to(targets.active, base.active)
-        && up_to(targets.established, base.established)
-        && between(targets.known, base.established, base.known)
-        && up_to(targets.root, base.root)
-        && up_to(targets.active_big, base.active_big)
-        && between(
-            targets.established_big,
-            base.active_big,
-            base.established_big,
-        )
-        && between(targets.known_big, base.established_big, base.known_big)
 }
 
 /// Notes what a peer was on the way to when its connection ended by itself.
@@ -648,13 +560,6 @@ fn restored(event: &Event) -> bool {
     matches!(event, Event::Restore(_))
 }
 
-/// Whether only trusted peers may be used.
-pub(super) fn is_sensitive(config: &Config, world: &World<'_>) -> bool {
-    config.consensus == ConsensusMode::Praos
-        && world.said.topology.bootstrap.is_some()
-        && world.said.judgement == Judgement::TooOld
-}
-
 /// What is told is what is counted, and targets are sane.
 fn sane(report: &mut Report<'_>, config: &Config, world: &World<'_>, after: &Picture) {
     let anew = after.recount();
@@ -672,16 +577,4 @@ fn sane(report: &mut Report<'_>, config: &Config, world: &World<'_>, after: &Pic
         let local = after.counters.local.known;
         format!("{local} local roots of {} known", after.targets.known)
     });
-}
-
-/// Whether a peer may be used while only trusted ones may.
-pub(super) fn is_trusted(world: &World<'_>, peer: &Explanation) -> bool {
-    peer.kept
-        || peer.source == Source::Bootstrap
-        || (peer.source == Source::Local
-            && world.said.topology.local.iter().any(|group| {
-                let mut points = group.access_points.iter();
-                group.traits.trustable
-                    && points.any(|relay| world.behind(relay).contains(&peer.peer))
-            }))
 }

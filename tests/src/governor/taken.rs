@@ -120,3 +120,58 @@ pub(super) fn acted_on(
         }
     }
 }
+
+/// Nobody is promoted beyond a target, local roots aside.
+pub(super) fn overshoot(
+    report: &mut Report<'_>,
+    actions: &[Action],
+    before: &Picture,
+    after: &Picture,
+) {
+    let aims = aims(actions, before, after);
+    let most = |of: fn(&Targets) -> u32| aims.iter().map(of).max().unwrap_or(0);
+    for action in actions {
+        let (peer, hot) = match action {
+            Action::Establish { peer, .. } => (peer, false),
+            Action::Activate { peer } => (peer, true),
+            _ => continue,
+        };
+        let Some(explained) = after.peers.get(peer) else {
+            continue;
+        };
+        // It may have become another kind of peer within the step.
+        let promoted = actions.iter().any(|action| {
+            let Action::Notice(Notice::Trace(
+                Trace::PromoteCold { peer: p, source } | Trace::PromoteWarm { peer: p, source },
+            )) = action
+            else {
+                return false;
+            };
+            p == peer && *source == explained.source
+        });
+        if !promoted {
+            continue;
+        }
+        let (count, established, active) = match explained.source {
+            Source::Local => continue,
+            Source::Big => (
+                after.counters.big,
+                most(|targets| targets.established_big),
+                most(|targets| targets.active_big),
+            ),
+            _ => (
+                after.counters.ordinary,
+                most(|targets| targets.established),
+                most(|targets| targets.active),
+            ),
+        };
+        let (have, want) = if hot {
+            (count.active + count.warm_promotions, active)
+        } else {
+            (count.established + count.cold_promotions, established)
+        };
+        report.holds(Law::NoOvershoot, have <= want, || {
+            format!("{action:?} makes {have} of {want}")
+        });
+    }
+}

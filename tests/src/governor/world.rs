@@ -484,6 +484,13 @@ impl<'a> World<'a> {
         addrs.collect()
     }
 
+    /// A relay of the ledger that needs a lookup.
+    pub fn named(&self) -> Option<&Relay> {
+        let pools = self.ledger.iter().flat_map(|(_, ledger)| ledger.pools());
+        let mut relays = pools.flat_map(|pool| &pool.relays);
+        relays.find(|relay| !matches!(relay, Relay::Addr(_)))
+    }
+
     pub(super) fn reveal_ledger(&mut self, pools: &Ledger) {
         for pool in pools.pools() {
             for relay in &pool.relays {

@@ -4,6 +4,7 @@
 //! All scenarios are played once; each test then asks for one law. A law that is broken is shown
 //! by the shortest scenario found that breaks it.
 
+mod leaving;
 mod regressions;
 
 use core::time::Duration;
@@ -15,7 +16,7 @@ use std::{
 
 use proptest::{
     prelude::*,
-    test_runner::{TestError, TestRunner},
+    test_runner::{RngSeed, TestError, TestRunner},
 };
 use samanea_core::base::Seeded;
 use samanea_sim::governor::{
@@ -482,15 +483,19 @@ fn with_tame_peers_no_step_of_the_churn_downwards_is_late() {
     assert!(cycles >= 40, "{cycles} cycles");
 }
 
-/// Scenarios that nobody has seen before keep every law.
+/// Scenarios of other numbers keep every law. The same ones in every run; with the variable
+/// `PROPTEST_RNG_SEED`, those that nobody has seen before.
 #[test]
 fn no_scenario_breaks_a_law() {
-    let config = ProptestConfig {
+    let mut config = ProptestConfig {
         cases: 14,
         failure_persistence: None,
         max_shrink_iters: 0,
         ..ProptestConfig::default()
     };
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(20_260_101);
+    }
     let numbers = 1_000..u64::MAX / 2;
     let verdict = TestRunner::new(config).run(&numbers, |number| {
         let scenario = scenario(number);

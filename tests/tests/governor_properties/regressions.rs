@@ -21,9 +21,9 @@ use samanea_sim::governor::{
 use crate::told;
 
 /// Between one thing and the next: at once, soon, later. src: as above, script delays
-const AT_ONCE: Duration = Duration::from_secs(1);
-const SOON: Duration = Duration::from_secs(60);
-const LATER: Duration = Duration::from_secs(600);
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const LATER: Duration = Duration::from_secs(600);
 
 /// Nobody at all.
 const NOBODY: Targets = Targets::ZERO;
@@ -35,7 +35,7 @@ const NOBODY_BUT_BIG: Targets = Targets {
     ..Targets::ZERO
 };
 
-const fn targets(root: u32, known: u32, established: u32, active: u32) -> Targets {
+pub(crate) const fn targets(root: u32, known: u32, established: u32, active: u32) -> Targets {
     Targets {
         root,
         known,
@@ -47,7 +47,7 @@ const fn targets(root: u32, known: u32, established: u32, active: u32) -> Target
 
 /// How a story is told.
 #[derive(Clone, Copy, Debug)]
-struct Telling {
+pub(crate) struct Telling {
     /// Peers do what they do so long after their connection was made, or after what they did last.
     after: Duration,
     /// What ends a connection.
@@ -79,7 +79,7 @@ impl Telling {
     }
 
     /// A peer that does this by itself, in order, once each.
-    fn peer(self, place: usize, does: &[To]) -> Peer {
+    pub(crate) fn peer(self, place: usize, does: &[To]) -> Peer {
         let drop = |to: &To| Drop {
             after: self.after,
             to: if *to == To::Warm { To::Warm } else { self.end },
@@ -99,7 +99,7 @@ impl Telling {
     }
 
     /// Near the tip, as the reference would.
-    fn scenario(
+    pub(crate) fn scenario(
         self,
         peers: Vec<Peer>,
         topology: Topology,
@@ -161,7 +161,10 @@ fn is_hot(end: &Picture, peer: SocketAddr) -> bool {
 }
 
 /// Plays a story in all its tellings; what they have shown together.
-fn play(story: impl Fn(Telling) -> Scenario, ends_well: impl Fn(&Picture) -> bool) -> Seen {
+pub(crate) fn play(
+    story: impl Fn(Telling) -> Scenario,
+    ends_well: impl Fn(&Picture) -> bool,
+) -> Seen {
     let mut seen = Seen::default();
     for telling in Telling::all() {
         let scenario = story(telling);
@@ -181,7 +184,7 @@ fn play(story: impl Fn(Telling) -> Scenario, ends_well: impl Fn(&Picture) -> boo
 }
 
 #[track_caller]
-fn shows(seen: &Seen, what: &str, least: u64) {
+pub(crate) fn shows(seen: &Seen, what: &str, least: u64) {
     let marks = seen.marks(what);
     assert!(marks >= least, "{what}: {marks} times only");
 }
