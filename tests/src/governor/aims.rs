@@ -114,9 +114,10 @@ impl Aims {
             let base = Targets { root, ..base };
             fits(new, step, None, &base, now, self.ever, self.local_max)
         };
-        // In the step, between two cycles, and during the head start of the local roots.
+        // In the step, between two cycles, or during the head start of the local roots.
         let fits = self.last == Some(*new)
-            || self.step.is_some_and(|step| of(step, base.root))
+            // After a pause it goes on in whatever step it was.
+            || (1..=12).any(|at| self.step.is_none_or(|step| step == at) && of(at, base.root))
             || of(12, base.root)
             || of(12, 0);
         report.holds(Law::ChurnTargets, fits, || {

@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 
 use samanea_core::governor::{Action, Event, Notice, Source, Targets, Trace};
 
-use super::{laws::Law, picture::Picture, run::Report, world::World};
+use super::{
+    laws::Law,
+    picture::Picture,
+    run::Report,
+    world::{Stage, World},
+};
 
 /// What a peer tells is known afterwards, as far as it is wanted.
 pub(super) fn shared(
@@ -28,8 +33,11 @@ pub(super) fn shared(
         return;
     };
     let fits = |addr: &&SocketAddr| {
-        let offences = world.line(addr).map_or(0, |line| line.offences);
-        world.is_public(addr) && !before.peers.contains_key(*addr) && offences == 0
+        // Who lied, or was let go and is not cold yet, is not taken.
+        let line = world.line(addr);
+        let free = line
+            .is_none_or(|line| line.offences == 0 && !(line.released && line.stage != Stage::Cold));
+        world.is_public(addr) && !before.peers.contains_key(*addr) && free
     };
     let fit: BTreeSet<&SocketAddr> = peers.iter().filter(fits).collect();
     let all = fit.iter().all(|addr| after.peers.contains_key(*addr));
