@@ -6,6 +6,7 @@
 
 mod leaving;
 mod regressions;
+mod table;
 
 use core::time::Duration;
 use std::{
