@@ -2,50 +2,28 @@
 
 mod support {
     pub(crate) mod checker;
+    pub(crate) mod explored;
 }
 
-use std::io::{self, Write};
-
 use samanea_sim::explore::{
-    Bound, Report, explore,
-    managers::{Act, Scope, Trouble},
+    Bound,
+    managers::{Scope, Trouble},
 };
-use support::checker::{Second, second};
+use support::explored::{partly, twice};
 
 /// More than any scope has.
 const ALL: Bound = Bound::states(3_000_000);
 
 /// Every state once, by two explorers that must agree.
-fn whole(name: &str, scope: Scope) -> Report<Act> {
-    let report = explore(&scope, ALL);
-    say(name, &report);
-    assert!(report.verdict.held(), "{name}: {report}");
-    assert!(report.whole, "{name}: {report}");
+fn whole(name: &str, scope: Scope) {
     // Nothing in it, with each node running or stopped.
     let rests = if scope.troubles.contains(&Trouble::Stopped) {
         1 << scope.nodes
     } else {
         1
     };
+    let report = twice(name, scope, ALL);
     assert_eq!(report.goals, rests, "{name}");
-    let expected = Second {
-        states: u64::from(report.states),
-        generated: report.transitions + 1,
-        broken: false,
-    };
-    assert_eq!(second(scope, ALL.states), expected, "{name}");
-    report
-}
-
-fn say(name: &str, report: &Report<Act>) {
-    let said = writeln!(
-        io::stderr(),
-        "explore: {} states, {} transitions, depth {} of {name}",
-        report.states,
-        report.transitions,
-        report.depth
-    );
-    assert!(said.is_ok());
 }
 
 #[test]
@@ -80,9 +58,5 @@ fn a_node_that_dials_itself_holds_every_property() {
 
 #[test]
 fn three_nodes_hold_every_property_as_far_as_they_are_explored() {
-    let bound = Bound::states(60_000);
-    let report = explore(&Scope::three(), bound);
-    say("three", &report);
-    assert!(report.verdict.held(), "{report}");
-    assert_eq!((report.whole, report.states), (false, bound.states));
+    partly("three", &Scope::three(), 60_000);
 }

@@ -82,7 +82,8 @@ enum Command {
 #[derive(Debug, Args)]
 struct Scoped {
     /// A scope of the tests: alone, crowding, failing, leaf, meeting, stopping or three; of one
-    /// governor: changes, failures, governor (all of it), lies or sharing. Of the other options only the
+    /// governor: big, bootstrap, changes, failures, genesis, governor (all of it), lies, sharing or
+    /// trustable. Of the other options only the
     /// bounds matter then.
     #[arg(long, value_parser = named)]
     scope: Option<Named>,

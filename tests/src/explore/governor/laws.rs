@@ -6,14 +6,17 @@
 
 use samanea_core::{
     base::Machine as _,
-    governor::{Action, Count, Explanation, Governor, Notice, Source, Status, Temperature, Trace},
+    governor::{
+        Action, ConsensusMode, Explanation, Governor, Next, Notice, Source, Status, Temperature,
+        Trace, Trust, UseLedger,
+    },
 };
 
 use super::{Fall, LOCAL, Scope, World, world::Stage};
-use crate::governor::address;
+use crate::governor::{Able, Law, Overlookable, Picture, address};
 
 /// What can be seen, a bit each.
-pub(super) const MARKS: [&str; 16] = [
+pub(super) const MARKS: [&str; 23] = [
     "made warm",
     "made hot",
     "warm by order",
@@ -30,6 +33,13 @@ pub(super) const MARKS: [&str; 16] = [
     "told of in vain",
     "other local roots",
     "other targets",
+    "the chain became old or young",
+    "only trusted ones are left",
+    "stuck among others",
+    "trusted",
+    "a bootstrap peer is hot",
+    "a big ledger peer is hot",
+    "a snapshot to be verified",
 ];
 
 /// Bits from the first to the last, inclusive.
@@ -72,13 +82,28 @@ pub(super) fn wanted(scope: &Scope) -> u128 {
     if scope.targets.len() > 1 {
         all |= bits(&[2, 3, 11, 15]);
     }
+    if scope.judgement {
+        all |= bits(&[16]);
+    }
+    if scope.bootstrap {
+        all |= bits(&[17, 18, 19, 20]);
+    }
+    if scope.uses_ledger() {
+        all |= bits(&[21]);
+    }
+    if scope.consensus == ConsensusMode::Genesis {
+        all |= bits(&[19, 22]);
+    }
     all
 }
 
 /// Which marks an action hits.
 pub(super) fn seen(action: &Action) -> u128 {
-    let Action::Notice(Notice::Trace(trace)) = action else {
-        return 0;
+    let trace = match action {
+        Action::Notice(Notice::Trace(trace)) => trace,
+        Action::Notice(Notice::Stuck) => return bits(&[18]),
+        Action::Notice(Notice::VerifySnapshot(_)) => return bits(&[22]),
+        _ => return 0,
     };
     match trace {
         Trace::PromoteColdDone { .. } => bits(&[0]),
@@ -102,8 +127,19 @@ pub(super) fn seen(action: &Action) -> u128 {
         Trace::ShareResult { .. } => bits(&[12]),
         Trace::LocalRootsChanged { .. } => bits(&[14]),
         Trace::TargetsChanged { .. } => bits(&[15]),
+        Trace::JudgementChanged(_) => bits(&[16]),
+        Trace::OnlyTrusted => bits(&[17]),
         _ => 0,
     }
+}
+
+/// Which marks a state hits.
+pub(super) fn seen_in(world: &World) -> u128 {
+    let counters = world.governor.counters();
+    let mark = |is: bool, which: u32| if is { bits(&[which]) } else { 0 };
+    mark(world.governor.trust() == Trust::Trusted, 19)
+        | mark(counters.bootstrap.active > 0, 20)
+        | mark(counters.big.active > 0, 21)
 }
 
 type Broken = (&'static str, String);
@@ -119,19 +155,20 @@ pub(super) fn judge(world: &World) -> Result<(), Broken> {
     holds(own.is_ok(), "the machine's own invariants", || {
         format!("{own:?}")
     })?;
-    let all: Vec<Explanation> = governor.explain_all().collect();
-    roots(world, &all)?;
-    counts(governor, &all)?;
+    let picture = Picture::of(governor);
+    roots(world, &picture)?;
+    counts(&picture)?;
     follows(world)?;
-    if let Some(who) = overlooked(governor) {
+    if let Some(who) = overlooked(world) {
         return Err(("nobody is overlooked", who));
     }
-    waits(governor, &all)
+    trust(world, &picture)?;
+    waits(governor, &picture)
 }
 
 /// I1, I3, I4: local roots are those of the topology, known, and no other roots; they fit into the
 /// targets, which are sane.
-fn roots(world: &World, all: &[Explanation]) -> Result<(), Broken> {
+fn roots(world: &World, picture: &Picture) -> Result<(), Broken> {
     let governor = &world.governor;
     let targets = governor.targets();
     holds(targets.check().is_ok(), "I4: targets are sane", || {
@@ -143,10 +180,18 @@ fn roots(world: &World, all: &[Explanation]) -> Result<(), Broken> {
         .then(|| address(LOCAL))
         .into_iter()
         .collect();
-    holds(local == wanted, "I1: local roots are as written", || {
+    // While only trusted peers may be used there are none, or, once all others have gone, those
+    // that may be trusted.
+    let without = world.is_sensitive();
+    let fits = match (without, world.is_trustable()) {
+        (false, _) => local == wanted,
+        (true, true) => local.is_empty() || local == wanted,
+        (true, false) => local.is_empty(),
+    };
+    holds(fits, "I1: local roots are as written", || {
         format!("{local:?} for {wanted:?}")
     })?;
-    let known = all.iter().filter(|one| one.source == Source::Local);
+    let known = picture.those(|one| one.source == Source::Local);
     let known: Vec<_> = known.map(|one| one.peer).collect();
     holds(known == local, "I3: local roots are known as such", || {
         format!("{known:?} for {local:?}")
@@ -157,35 +202,47 @@ fn roots(world: &World, all: &[Explanation]) -> Result<(), Broken> {
 
 /// I2, I5, I6, I7: the sets lie in each other, who is under way is in the set it leaves, and the
 /// counters are what counting gives.
-fn counts(governor: &Governor, all: &[Explanation]) -> Result<(), Broken> {
-    let of = |is: &dyn Fn(Status) -> bool| {
-        let all = all.iter().filter(|one| is(one.status));
-        u32::try_from(all.count()).unwrap_or(u32::MAX)
-    };
-    let is = |status| of(&|s| s == status);
-    let counted = Count {
-        known: of(&|_| true),
-        available: of(&|s| s != Status::ColdWaiting),
-        cold_promotions: is(Status::Connecting),
-        established: of(&|s| !matches!(s, Status::Cold | Status::ColdWaiting | Status::Connecting)),
-        warm_demotions: is(Status::Closing),
-        warm_promotions: is(Status::Activating),
-        active: of(&|s| matches!(s, Status::Hot | Status::Deactivating)),
-        active_demotions: is(Status::Deactivating),
-        cooling: is(Status::Cooling),
-    };
-    let told = governor.counters().ordinary;
+fn counts(picture: &Picture) -> Result<(), Broken> {
+    let (told, counted) = (picture.counters, picture.recount());
     holds(told == counted, "I7: counters are right", || {
         format!("{told:?}, {counted:?} are")
     })?;
-    let moving = counted.warm_promotions + counted.warm_demotions + counted.cooling;
-    let nested = counted.active <= counted.established
-        && counted.established <= counted.available
-        && counted.available <= counted.known
-        && counted.cold_promotions <= counted.cold()
-        && moving <= counted.warm();
-    holds(nested, "I2, I5, I6: sets lie in each other", || {
-        format!("{counted:?}")
+    for count in [counted.ordinary, counted.big] {
+        let moving = count.warm_promotions + count.warm_demotions + count.cooling;
+        let nested = count.active <= count.established
+            && count.established <= count.available
+            && count.available <= count.known
+            && count.cold_promotions <= count.cold()
+            && moving <= count.warm();
+        holds(nested, "I2, I5, I6: sets lie in each other", || {
+            format!("{count:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// What consensus is told is what its table says.
+fn trust(world: &World, picture: &Picture) -> Result<(), Broken> {
+    let governor = &world.governor;
+    let config = governor.config();
+    let trusted_local = |one: &Explanation| one.source == Source::Local && world.is_trustable();
+    let trusted = if governor.topology().bootstrap.is_some() {
+        let strangers = picture.count(|one| {
+            one.status.is_established()
+                && !matches!(one.source, Source::Bootstrap | Source::Big)
+                && !trusted_local(one)
+        });
+        let hot = |one: &Explanation| one.source == Source::Bootstrap && one.status.is_active();
+        strangers == 0 && picture.count(hot) > 0
+    } else if governor.topology().use_ledger == UseLedger::Never && !config.sharing {
+        picture.count(|one| one.status.is_established() && !trusted_local(one)) == 0
+    } else {
+        let hot = |one: &Explanation| one.source == Source::Big && one.status.is_active();
+        config.consensus == ConsensusMode::Genesis && picture.count(hot) >= config.big_for_trust
+    };
+    let told = picture.trust == Trust::Trusted;
+    holds(told == trusted, "trust is as its table says", || {
+        format!("told {told}, counted {trusted}")
     })
 }
 
@@ -221,41 +278,52 @@ fn follows(world: &World) -> Result<(), Broken> {
 }
 
 /// Who waits has a time that comes.
-fn waits(governor: &Governor, all: &[Explanation]) -> Result<(), Broken> {
+fn waits(governor: &Governor, picture: &Picture) -> Result<(), Broken> {
     let due = governor.next_deadline();
     let waits =
         |one: &&Explanation| matches!(one.status, Status::ColdWaiting | Status::WarmWaiting);
-    let stuck = all.iter().filter(waits).find(|one| match one.next {
-        samanea_core::governor::Next::Retry(at) | samanea_core::governor::Next::Reactivate(at) => {
-            due.is_none_or(|due| due > at)
-        }
-        _ => true,
-    });
+    let stuck = picture
+        .peers
+        .values()
+        .filter(waits)
+        .find(|one| match one.next {
+            Next::Retry(at) | Next::Reactivate(at) => due.is_none_or(|due| due > at),
+            _ => true,
+        });
     holds(stuck.is_none(), "who waits has a time that comes", || {
         format!("{stuck:?}")
     })
 }
 
-/// Somebody who should be promoted or demoted now and is not.
-pub(super) fn overlooked(governor: &Governor) -> Option<String> {
-    let targets = governor.targets();
-    let count = governor.counters().ordinary;
-    let connected = count.established + count.cold_promotions;
-    let used = count.active + count.warm_promotions;
-    let staying = count.established - count.warm_demotions - count.cooling;
-    let remain = count.active - count.active_demotions;
-    let late = |one: &Explanation| {
-        let local = one.source == Source::Local;
-        match one.status {
-            // The one group wants one member warm and one hot, and that is it.
-            Status::Cold | Status::Warm if local => true,
-            Status::Cold => connected < targets.established,
-            Status::Warm => used < targets.active || staying > targets.established,
-            Status::WarmWaiting => !local && staying > targets.established,
-            Status::Hot => !local && remain > targets.active,
-            _ => false,
-        }
+/// Somebody who should be promoted, demoted or forgotten now and is not.
+pub(super) fn overlooked(world: &World) -> Option<String> {
+    let governor = &world.governor;
+    let picture = Picture::of(governor);
+    let finder = Able {
+        picture: &picture,
+        due: &|one| one.status == Status::Cold,
+        ready: &|one| one.status == Status::Warm,
     };
-    let one = governor.explain_all().find(late)?;
-    Some(format!("{} {:?}", one.peer, one.status))
+    let sensitive = world.is_sensitive();
+    let mut able = Overlookable::new();
+    finder.established(!sensitive, &mut able);
+    finder.active(&mut able);
+    // The one group wants one member warm and one hot, and that is it.
+    finder.group(1, 1, |one| one.source == Source::Local, &mut able);
+    let is_trusted = |one: &Explanation| match one.source {
+        Source::Bootstrap => true,
+        Source::Local => world.is_trustable(),
+        _ => false,
+    };
+    let stays = |one: &&Explanation| {
+        let still = matches!(
+            one.status,
+            Status::Cold | Status::ColdWaiting | Status::Warm | Status::WarmWaiting | Status::Hot
+        );
+        sensitive && still && !is_trusted(one)
+    };
+    let stays = picture.peers.values().find(stays);
+    able.extend(stays.map(|one| (Law::OnlyTrusted, one.peer)));
+    let (law, peer) = able.first()?;
+    Some(format!("{law:?}: {}", governor.explain(peer)?))
 }

@@ -6,7 +6,8 @@
 //!      Established, NotEstablished, Activated, Deactivated, Cooling, Cold, Shared, Tick ◀──────┘
 //! ```
 //!
-//! The first peer is a local root, the second a public root, the third is told of by the second.
+//! The first peer is a local root, the second a public root or a bootstrap peer, the third is told
+//! of by the second or a public root, the fourth the relay of a pool that holds all stake.
 //! Each has a line: what its connection is. Any order may be answered by success or failure at any
 //! time, any connection may fall by itself, and time goes on to the next deadline whenever it
 //! likes. All delays are one second, so that there are few moments to tell apart, and there is no
@@ -19,10 +20,12 @@ mod world;
 
 use core::time::Duration;
 
-use samanea_core::governor::{Config, ConsensusMode, Targets, Topology};
 use samanea_core::{
-    base::Class,
-    governor::{LocalGroup, PublicGroup, Relay, Traits, UseLedger},
+    base::{Class, Hash32, Point},
+    governor::{
+        Config, ConsensusMode, Judgement, Ledger, LedgerState, LocalGroup, Pool, PublicGroup,
+        Relay, Snapshot, Targets, Topology, Traits, UseLedger,
+    },
 };
 
 use super::{Model, Violation};
@@ -32,16 +35,17 @@ pub use world::{Line, Stage, World};
 /// One unit of time.
 const UNIT: Duration = Duration::from_secs(1);
 
-/// The local root, the public root, and the one told of.
+/// The local root, the public root or bootstrap peer, the one told of, and the big ledger peer.
 pub(super) const LOCAL: usize = 0;
 const PUBLIC: usize = 1;
 const SHARED: usize = 2;
+const BIG: usize = 3;
 
 /// What may happen around a governor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four things that may happen or not, each by itself"
+    reason = "things that may happen or not, each by itself"
 )]
 pub struct Scope {
     /// Targets the operator may set, by place; the first hold at the start.
@@ -60,6 +64,18 @@ pub struct Scope {
     pub lies: bool,
     /// How many different picks are tried.
     pub picks: u8,
+    /// How consensus protects itself.
+    pub consensus: ConsensusMode,
+    /// The second peer is a bootstrap peer, and the third a public root.
+    pub bootstrap: bool,
+    /// The local root may be trusted.
+    pub trustable: bool,
+    /// The ledger names the fourth peer.
+    pub ledger: bool,
+    /// The operator may load a snapshot that names the fourth peer, and take it away.
+    pub snapshot: bool,
+    /// The chain may become old, and young again; it is young at the start.
+    pub judgement: bool,
 }
 
 /// How a connection falls by itself.
@@ -113,6 +129,10 @@ pub enum What {
     Targets(usize),
     /// The operator wants the local root, or not.
     Topology(bool),
+    /// The application finds the chain old or young.
+    Judgement(Judgement),
+    /// The operator loads a snapshot, or takes it away.
+    Snapshot(bool),
     /// Time goes on to the next deadline.
     Tick,
 }
@@ -128,11 +148,25 @@ pub struct Act {
 
 impl Scope {
     /// The names of these scopes.
-    pub const NAMES: [&'static str; 5] = ["changes", "failures", "governor", "lies", "sharing"];
+    pub const NAMES: [&'static str; 9] = [
+        "big",
+        "bootstrap",
+        "changes",
+        "failures",
+        "genesis",
+        "governor",
+        "lies",
+        "sharing",
+        "trustable",
+    ];
 
     /// One of these scopes, by its name.
     pub fn named(name: &str) -> Option<Self> {
         match name {
+            "big" => Some(Self::big()),
+            "bootstrap" => Some(Self::distrusting()),
+            "genesis" => Some(Self::genesis()),
+            "trustable" => Some(Self::trusting()),
             "changes" => Some(Self::changes()),
             "failures" => Some(Self::failing()),
             "governor" => Some(Self::whole()),
@@ -152,6 +186,12 @@ impl Scope {
             failures: 0,
             lies: false,
             picks: 1,
+            consensus: ConsensusMode::Praos,
+            bootstrap: false,
+            trustable: false,
+            ledger: false,
+            snapshot: false,
+            judgement: false,
         }
     }
 
@@ -170,6 +210,7 @@ impl Scope {
             failures: 2,
             lies: true,
             picks: 2,
+            ..Self::quiet()
         }
     }
 
@@ -211,9 +252,112 @@ impl Scope {
         }
     }
 
+    /// A big ledger peer comes, is used, fails and goes.
+    pub fn big() -> Self {
+        let ordinary = [1, 2, 1, 1];
+        Self {
+            targets: vec![
+                with_big(ordinary, [1, 1, 1]),
+                with_big(ordinary, [1, 1, 0]),
+                with_big(ordinary, [0, 0, 0]),
+            ],
+            topology: true,
+            falls: vec![Fall::Warm, Fall::Broken],
+            failures: 1,
+            ledger: true,
+            ..Self::quiet()
+        }
+    }
+
+    /// The chain becomes old and young: all but the bootstrap peer go and come again.
+    pub fn distrusting() -> Self {
+        Self {
+            targets: vec![targets([2, 3, 2, 2])],
+            falls: vec![Fall::Cooling],
+            bootstrap: true,
+            judgement: true,
+            ..Self::quiet()
+        }
+    }
+
+    /// The same, but the local root may be trusted and stays, and dials fail.
+    pub fn trusting() -> Self {
+        Self {
+            targets: vec![targets([2, 3, 2, 1])],
+            failures: 1,
+            trustable: true,
+            bootstrap: true,
+            judgement: true,
+            ..Self::quiet()
+        }
+    }
+
+    /// While the chain is old a big ledger peer of a snapshot is what is trusted.
+    pub fn genesis() -> Self {
+        Self {
+            targets: vec![with_big([1, 2, 1, 1], [1, 1, 1]), targets([1, 2, 1, 0])],
+            falls: vec![Fall::Broken],
+            failures: 1,
+            consensus: ConsensusMode::Genesis,
+            snapshot: true,
+            judgement: true,
+            ..Self::quiet()
+        }
+    }
+
+    /// Targets near the tip, and in Genesis mode while the chain is old: then without any the
+    /// first of all hold.
+    fn both(&self, place: usize) -> (Targets, Targets) {
+        match self.consensus {
+            ConsensusMode::Praos => (self.targets[place], self.targets[place]),
+            ConsensusMode::Genesis => (self.targets[place], self.targets[0]),
+        }
+    }
+
+    fn pools() -> Ledger {
+        Ledger::new([Pool {
+            stake: u64::MAX,
+            relays: vec![Relay::Addr(address(BIG))],
+        }])
+    }
+
+    /// The ledger of the application.
+    fn ledger_state(&self) -> LedgerState {
+        LedgerState {
+            tip: Some(1),
+            pools: if self.ledger {
+                Self::pools()
+            } else {
+                Ledger::default()
+            },
+        }
+    }
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            point: Point::Block {
+                slot: 10,
+                hash: Hash32([7; 32]),
+            },
+            big_only: true,
+            pools: Self::pools(),
+        }
+    }
+
+    /// Whether peers of a ledger or a snapshot are used.
+    const fn uses_ledger(&self) -> bool {
+        self.ledger || self.snapshot
+    }
+
     fn config(&self) -> Config {
         let mut config = Config::default();
-        config.consensus = ConsensusMode::Praos;
+        config.consensus = self.consensus;
+        config.sync = self.targets[0];
+        config.big_for_trust = 1;
+        config.bootstrap_timeout = 2 * UNIT;
+        config.roots.ledger_ttl = UNIT;
+        config.roots.ledger_life = Duration::ZERO;
+        config.roots.ledger_life_empty = Duration::ZERO;
         config.deadline = self.targets[0];
         config.sharing = self.sharing;
         config.trace = true;
@@ -248,6 +392,7 @@ impl Scope {
     fn roots(&self, local: bool) -> Topology {
         let traits = Traits {
             behind_firewall: self.firewall,
+            trustable: self.trustable,
             ..Traits::default()
         };
         let group = LocalGroup {
@@ -258,13 +403,26 @@ impl Scope {
         };
         let public = PublicGroup {
             advertise: true,
-            access_points: vec![Relay::Addr(address(PUBLIC))],
+            access_points: vec![Relay::Addr(address(if self.bootstrap {
+                SHARED
+            } else {
+                PUBLIC
+            }))],
         };
+        let bootstrap = vec![Relay::Addr(address(PUBLIC))];
         Topology {
             local: if local { vec![group] } else { Vec::new() },
-            public: vec![public],
-            bootstrap: None,
-            use_ledger: UseLedger::Never,
+            public: if self.uses_ledger() {
+                Vec::new()
+            } else {
+                vec![public]
+            },
+            bootstrap: self.bootstrap.then_some(bootstrap),
+            use_ledger: if self.uses_ledger() {
+                UseLedger::Always
+            } else {
+                UseLedger::Never
+            },
         }
     }
 }
@@ -277,6 +435,16 @@ fn targets([root, known, established, active]: [u32; 4]) -> Targets {
         established,
         active,
         ..Targets::ZERO
+    }
+}
+
+/// The same, and of known, established and active big ledger peers.
+fn with_big(ordinary: [u32; 4], [known, established, active]: [u32; 3]) -> Targets {
+    Targets {
+        known_big: known,
+        established_big: established,
+        active_big: active,
+        ..targets(ordinary)
     }
 }
 
@@ -318,6 +486,8 @@ impl Model for Scope {
             What::Shares(..) => "shares",
             What::Targets(_) => "targets",
             What::Topology(_) => "topology",
+            What::Judgement(_) => "judgement",
+            What::Snapshot(_) => "snapshot",
             What::Tick => "tick",
         }
     }

@@ -8,10 +8,13 @@ use std::collections::VecDeque;
 
 use samanea_core::{
     base::{Choice, Class, Cx, Instant, Machine as _, NoRules, Site},
-    governor::{Action, Event, Failure, Governor, Next, Notice, Source, Status, Trace},
+    governor::{
+        Action, ConsensusMode, Event, Failure, Governor, Judgement, Next, Notice, Source, Status,
+        Trace,
+    },
 };
 
-use super::{Act, End, Fall, LOCAL, PUBLIC, SHARED, Scope, UNIT, Violation, What, laws};
+use super::{Act, BIG, End, Fall, LOCAL, PUBLIC, SHARED, Scope, UNIT, Violation, What, laws};
 pub use crate::governor::Stage;
 use crate::governor::address;
 
@@ -41,11 +44,17 @@ pub struct World {
     /// The governor.
     pub governor: Governor,
     /// The connections, by place.
-    pub lines: [Line; 3],
+    pub lines: [Line; 4],
     /// Which targets hold.
     targets: usize,
     /// Whether the topology names the local root.
     local: bool,
+    /// Whether the local root may be trusted.
+    trustable: bool,
+    /// What the application says of the chain.
+    judgement: Judgement,
+    /// Whether a snapshot is loaded.
+    snapshot: bool,
     marks: u128,
     broken: Option<Violation>,
 }
@@ -59,14 +68,23 @@ impl World {
         let mut world = Self {
             now: Instant::from_secs(1_000),
             governor: Governor::new(scope.config(), (7, 9)),
-            lines: [line; 3],
+            lines: [line; 4],
             targets: 0,
             local: true,
+            trustable: scope.trustable,
+            judgement: Judgement::YoungEnough,
+            snapshot: false,
             marks: 0,
             broken: None,
         };
         let mut pick = Pick::of(0);
         world.tell(Event::Tick, &mut pick);
+        if scope.judgement {
+            world.tell(Event::Judgement(world.judgement), &mut pick);
+        }
+        if scope.uses_ledger() {
+            world.tell(Event::Ledger(Box::new(scope.ledger_state())), &mut pick);
+        }
         world.tell(Event::Topology(Box::new(scope.roots(true))), &mut pick);
         // The head start of the local root is over.
         for _ in 0..3 {
@@ -88,7 +106,8 @@ impl World {
     pub(super) fn canonical(&self, out: &mut Vec<u8>) {
         let mut into = Bytes(out);
         self.governor.canonical(self.now).hash(&mut into);
-        (self.lines, self.targets, self.local).hash(&mut into);
+        let told = (self.judgement, self.snapshot);
+        (self.lines, self.targets, self.local, told).hash(&mut into);
     }
 
     /// Remembers the first thing that is wrong.
@@ -106,7 +125,7 @@ impl World {
         let waits = |status| matches!(status, Status::ColdWaiting | Status::WarmWaiting);
         let waiting = self.governor.explain_all().any(|peer| waits(peer.status));
         self.lines.iter().all(quiet)
-            && laws::overlooked(&self.governor).is_none()
+            && laws::overlooked(self).is_none()
             && (!waiting || self.governor.next_deadline().is_some())
     }
 
@@ -120,6 +139,15 @@ impl World {
         out.extend(others.map(What::Targets));
         if scope.topology {
             out.push(What::Topology(!self.local));
+        }
+        if scope.judgement {
+            out.push(What::Judgement(match self.judgement {
+                Judgement::YoungEnough => Judgement::TooOld,
+                Judgement::TooOld => Judgement::YoungEnough,
+            }));
+        }
+        if scope.snapshot {
+            out.push(What::Snapshot(!self.snapshot));
         }
         if self.governor.next_deadline().is_some() {
             out.push(What::Tick);
@@ -243,12 +271,20 @@ impl World {
             }
             What::Targets(n) => {
                 self.targets = n;
-                let (deadline, sync) = (scope.targets[n], scope.targets[n]);
+                let (deadline, sync) = scope.both(n);
                 Event::Targets { deadline, sync }
             }
             What::Topology(local) => {
                 self.local = local;
                 Event::Topology(Box::new(scope.roots(local)))
+            }
+            What::Judgement(judgement) => {
+                self.judgement = judgement;
+                Event::Judgement(judgement)
+            }
+            What::Snapshot(on) => {
+                self.snapshot = on;
+                Event::Snapshot(on.then(|| Box::new(Scope::snapshot())))
             }
             What::Tick => {
                 self.now = self.governor.next_deadline()?.max(self.now);
@@ -298,7 +334,7 @@ impl World {
         let mut told = VecDeque::from([event]);
         while let Some(event) = told.pop_front() {
             let ticks = event == Event::Tick;
-            let resting = self.resting(&event);
+            let mut resting = self.resting(&event);
             let known = self.governor.counters().ordinary.known;
             let mut actions = Vec::new();
             let mut cx = Cx::new(self.now, pick, &NoRules, &mut actions);
@@ -313,7 +349,7 @@ impl World {
             }
             for action in &actions {
                 self.marks |= laws::seen(action);
-                self.judge_order(action, &resting, known);
+                self.judge_order(action, &mut resting, known);
                 if let Some(follows) = self.order(action) {
                     told.push_back(follows);
                 }
@@ -339,10 +375,14 @@ impl World {
     }
 
     /// What must hold of an action at the moment it is taken; `known` were known before.
-    fn judge_order(&mut self, action: &Action, resting: &[SocketAddr], known: u32) {
+    fn judge_order(&mut self, action: &Action, resting: &mut Vec<SocketAddr>, known: u32) {
         match action {
             Action::Establish { peer, .. } if resting.contains(peer) => {
                 self.wrong("who waits is not connected", format!("{peer}"));
+            }
+            // Who is forgotten and named again is new: nobody remembers that it failed.
+            Action::Notice(Notice::Trace(Trace::Forgotten { peer, .. })) => {
+                resting.retain(|one| one != peer);
             }
             Action::Notice(Notice::Trace(Trace::ShareResult { taken, .. })) => {
                 let (all, want) = (known + taken, self.governor.targets().known);
@@ -361,15 +401,28 @@ impl World {
             Action::Establish { peer, dial, .. } => {
                 let at = self.ordered(peer, "establish", &[Stage::Cold])?;
                 self.lines[at].stage = Stage::Connecting;
+                let (source, _) = self.known(at)?;
+                let trusted = match source {
+                    Source::Bootstrap => true,
+                    Source::Local => self.trustable,
+                    _ => false,
+                };
+                if self.is_sensitive() && !trusted {
+                    self.wrong("only trusted peers are connected", format!("{peer}"));
+                }
                 let traits = self.governor.local_root(peer);
                 let behind = traits.is_some_and(|traits| traits.behind_firewall);
                 if *dial == behind {
                     let text = format!("{peer}, behind a firewall: {behind}");
                     self.wrong("who is behind a firewall is not dialled", text);
                 }
-                let counters = self.governor.counters().ordinary;
+                let (counters, targets) = (self.governor.counters(), self.governor.targets());
+                let (counters, want) = if at == BIG {
+                    (counters.big, targets.established_big)
+                } else {
+                    (counters.ordinary, targets.established)
+                };
                 let have = counters.established + counters.cold_promotions;
-                let want = self.governor.targets().established;
                 if traits.is_none() && have > want {
                     let text = format!("{peer}: {have} of {want}");
                     self.wrong("no more are connected than wanted", text);
@@ -398,14 +451,15 @@ impl World {
                 }
                 self.lines[at].asked = true;
             }
-            Action::Notice(_) => {}
+            // What the ledger says was said already.
+            Action::Notice(_) | Action::WantLedger => {}
             other => self.wrong("nothing else is ordered", format!("{other:?}")),
         }
         None
     }
 
     fn ordered(&mut self, peer: &SocketAddr, what: &str, from: &[Stage]) -> Option<usize> {
-        let at = (LOCAL..=SHARED).find(|at| address(*at) == *peer);
+        let at = (LOCAL..=BIG).find(|at| address(*at) == *peer);
         let stage = at.map(|at| self.lines[at].stage);
         if stage.is_some_and(|stage| from.contains(&stage)) {
             return at;
@@ -418,6 +472,7 @@ impl World {
     }
 
     fn judge(&mut self) {
+        self.marks |= laws::seen_in(self);
         if let Err((property, text)) = laws::judge(self) {
             self.wrong(property, text);
         }
@@ -426,6 +481,18 @@ impl World {
     /// Where a known peer is from, and what it is.
     pub(super) fn known(&self, at: usize) -> Option<(Source, Status)> {
         self.governor.status(&address(at))
+    }
+
+    /// Whether only trusted peers may be used.
+    pub(super) fn is_sensitive(&self) -> bool {
+        self.governor.config().consensus == ConsensusMode::Praos
+            && self.governor.topology().bootstrap.is_some()
+            && self.judgement == Judgement::TooOld
+    }
+
+    /// Whether the local root may be trusted.
+    pub(super) const fn is_trustable(&self) -> bool {
+        self.trustable
     }
 
     /// Whether the topology names the local root.
