@@ -49,6 +49,8 @@ impl Site {
     pub const RAIN_DIGEST: Self = Self(30);
     /// With which other member digests are exchanged.
     pub const RAIN_PARTNER: Self = Self(31);
+    /// What the other end of a link must sign.
+    pub const RAIN_CHALLENGE: Self = Self(32);
 }
 
 /// The only source of chance.

@@ -97,6 +97,9 @@ pub enum Fault {
     /// Our initiators did not end within their time after we asked them to.
     #[error("our mini-protocols did not end in time")]
     Unfinished,
+    /// The other end of a link of structured gossip is not who it says, or spoke out of turn.
+    #[error("a link of structured gossip broke its rules")]
+    Gossip,
 }
 
 impl Fault {
@@ -118,6 +121,7 @@ impl Fault {
             Self::Mux(error) => error.class(),
             Self::Protocol { fault, .. } => fault.class(),
             Self::Chain(misdeed) => misdeed.class(),
+            Self::Gossip => Class::Adversarial,
         }
     }
 }

@@ -1,16 +1,17 @@
 //! All that a node can ask for.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::net::SocketAddr;
 
 use crate::{
-    base::{ListenerId, Serial, Ticket, Tip},
+    base::{ListenerId, MemberKey, MessageId, Serial, Ticket, Tip},
     chain::{self, Question},
     conn::Fault,
     governor,
     manager::{Counters, Trace},
     peer_actions,
     proto::handshake::{Agreed, VersionTable},
+    rain,
     wire::Batch,
 };
 
@@ -157,6 +158,20 @@ pub enum Notice {
     /// The peers of the application's ledger state are wanted, by
     /// [`Command::Ledger`](super::Command::Ledger); who has none stays silent.
     WantLedger,
+    /// A message of structured gossip for the application, each id once.
+    Delivered(Box<rain::Delivery>),
+    /// Is this message good? Answered by [`Command::Verdict`](super::Command::Verdict). Only where
+    /// [`validation`](rain::Config::validation) says so.
+    Validate(MessageId),
+    /// From structured gossip.
+    Gossip(rain::Notice),
+    /// A member of groups can be reached, or no longer.
+    Member {
+        /// Who.
+        key: MemberKey,
+        /// Over which connection; `None` = over none.
+        conn: Option<Serial>,
+    },
     /// There is no room to keep this peer.
     PeerRefused(SocketAddr),
     /// A listening socket is lost.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{chain, conn, governor, manager, peer_actions};
+use crate::{base::MemberKey, chain, conn, governor, manager, peer_actions, rain};
 
 /// Settings of a whole node. Made by [`Config::new`], then changed field by field.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +44,35 @@ pub struct Config {
     pub conn: conn::Config,
     /// Settings of the chain.
     pub chain: chain::Config,
+    /// Structured gossip: who this node is in it. Default: none, and no links of it run.
+    pub gossip: Option<Gossip>,
+}
+
+/// Who a node is in structured gossip.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Gossip {
+    /// Its key; the application signs with it.
+    pub member: MemberKey,
+    /// In which life it is: greater than in each before, the seconds since 1970 for example.
+    pub boot: u32,
+    /// Settings.
+    pub config: rain::Config,
+    /// Members whose addresses are known at most, inclusive; beyond, none is added.
+    /// Default 65,536.
+    pub addresses_max: usize,
+}
+
+impl Gossip {
+    /// A member with this key, in this life, with default settings.
+    pub fn new(member: MemberKey, boot: u32) -> Self {
+        Self {
+            member,
+            boot,
+            config: rain::Config::default(),
+            addresses_max: 65_536,
+        }
+    }
 }
 
 impl Config {
@@ -63,6 +92,7 @@ impl Config {
             peer_actions: peer_actions::Config::default(),
             conn: conn::Config::default(),
             chain: chain::Config::default(),
+            gossip: None,
         }
     }
 }

@@ -1,16 +1,17 @@
 //! All that a node can be told.
 
 use alloc::boxed::Box;
-use core::net::SocketAddr;
+use core::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
 use crate::{
-    base::{ListenerId, Serial, Slot, Ticket, TxId},
+    base::{GroupId, ListenerId, MemberKey, MessageId, Serial, Slot, Ticket, TxId},
     chain::Answer,
     conn::Cause,
     governor::{self, FetchMode, Judgement, LedgerState, Saved, Snapshot, Targets, Topology},
     manager::Limits,
+    rain::{Options, Verdict, View},
 };
 
 /// All that a node can be told. Facts of sockets come from the driver, answers and commands from
@@ -160,6 +161,41 @@ pub enum Command {
         count: u16,
         /// The first tip has this slot or a later one.
         slot: Slot,
+    },
+    /// Who is in a group of structured gossip. This and the next five do nothing in a node that
+    /// has no part in it.
+    View {
+        /// The members.
+        view: View,
+        /// Forget the group after this.
+        expires: Option<Duration>,
+    },
+    /// A group of structured gossip is no longer ours to know.
+    Forget(GroupId),
+    /// Where a member of groups can be dialled; `None` = nowhere.
+    Member {
+        /// Who.
+        key: MemberKey,
+        /// Where.
+        addr: Option<SocketAddr>,
+    },
+    /// Broadcast to a group; answered by a notice of structured gossip.
+    Publish {
+        /// The caller's name for it.
+        tag: u64,
+        /// For whom.
+        group: GroupId,
+        /// What.
+        payload: Bytes,
+        /// How.
+        options: Options,
+    },
+    /// What the application thinks of a message.
+    Verdict {
+        /// Which.
+        id: MessageId,
+        /// What.
+        verdict: Verdict,
     },
     /// End everything in order; [`Notice::Stopped`](super::Notice::Stopped) follows.
     Shutdown,

@@ -8,7 +8,7 @@ mod explain;
 mod run;
 
 pub use action::{Action, Notice};
-pub use config::Config;
+pub use config::{Config, Gossip};
 pub use engine::Engine;
 pub use event::{Command, Event};
 pub use explain::Explanation;

@@ -9,6 +9,7 @@ mod group;
 pub mod id;
 mod intake;
 mod interest;
+pub mod links;
 mod machine;
 mod message;
 mod peers;
@@ -26,6 +27,7 @@ pub use event::{
     Action, Delivery, Event, Interest, Look, MessageClass, Misdeed, Notice, Options, Priority,
     Refusal, Report, Verdict, Way,
 };
+pub use links::Links;
 pub use machine::{Rain, Stats};
 pub use tree::Gaps;
 pub use view::{Member, Seat, Side, View, ViewDigest, ViewError};

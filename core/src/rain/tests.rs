@@ -9,8 +9,10 @@ use crate::base::{
     Cx, First, GroupId, Hash32, HeaderFault, HeaderView, Instant, Machine, MemberKey, MessageId,
     Rules, Signature, TxId,
 };
+use crate::proto::rain_link::{Flags, Frame};
 
 mod coverage;
+mod stories;
 
 /// Rules of one member: a short hash in four parts, and a signature that anybody could make.
 pub(super) struct Toy(pub MemberKey);
@@ -78,6 +80,12 @@ pub(super) struct World {
     queue: BTreeMap<(Instant, u64), (u32, Event)>,
     queued: u64,
     delay: Duration,
+    /// What goes over the tree is lost.
+    pub no_tree: bool,
+}
+
+fn is_tree(frame: &Frame) -> bool {
+    matches!(frame, Frame::Data(data) if data.flags.has(Flags::TREE))
 }
 
 pub(super) fn group() -> GroupId {
@@ -103,6 +111,7 @@ impl World {
             queue: BTreeMap::new(),
             queued: 0,
             delay: Duration::from_millis(50),
+            no_tree: false,
         };
         for at in 0..n {
             let view = view.clone();
@@ -127,7 +136,10 @@ impl World {
     fn act(&mut self, at: u32, action: Action) {
         match action {
             Action::Send { peer, frame, .. } => {
-                if matches!(frame, crate::proto::rain_link::Frame::Data(_)) {
+                if self.no_tree && is_tree(&frame) {
+                    return;
+                }
+                if matches!(frame, Frame::Data(_)) {
                     self.payloads += 1;
                 } else {
                     self.controls += 1;
@@ -201,12 +213,6 @@ impl World {
         all.filter(|(_, (got, dead))| **got == 0 && !**dead)
             .map(|(at, _)| at)
             .collect()
-    }
-
-    pub(super) fn held(&self) -> Option<MessageId> {
-        self.rains
-            .iter()
-            .find_map(|rain| rain.held().next().copied())
     }
 }
 

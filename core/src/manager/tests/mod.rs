@@ -117,6 +117,7 @@ fn reason(fault: Fault) -> &'static str {
         Fault::Replaced => "replaced",
         Fault::Taken => "taken",
         Fault::Unfinished => "unfinished",
+        Fault::Gossip => "gossip",
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     conn::Order,
     governor, manager,
     proto::{peer_sharing, tip_sample},
+    rain,
 };
 
 impl Engine {
@@ -49,6 +50,28 @@ impl Engine {
                     self.order(conn, Order::TipAsk(ask));
                 }
             }
+            Command::View { view, expires } => {
+                self.gossip(cx, rain::Event::View { view, expires });
+            }
+            Command::Forget(group) => self.gossip(cx, rain::Event::Forget(group)),
+            Command::Member { key, addr } => self.member_lives_at(cx, key, addr),
+            Command::Publish {
+                tag,
+                group,
+                payload,
+                options,
+            } => self.gossip(
+                cx,
+                rain::Event::Publish {
+                    tag,
+                    group,
+                    payload,
+                    options,
+                },
+            ),
+            Command::Verdict { id, verdict } => {
+                self.gossip(cx, rain::Event::Verdict { id, verdict });
+            }
             Command::Shutdown => {
                 if self.stopping == Stopping::No {
                     self.stopping = Stopping::Asked;
@@ -64,7 +87,7 @@ impl Engine {
         those.map(|(conn, _)| *conn).collect()
     }
 
-    fn add_peer(&mut self, cx: &mut Cx<'_, Action>, remote: SocketAddr) {
+    pub(super) fn add_peer(&mut self, cx: &mut Cx<'_, Action>, remote: SocketAddr) {
         let kept = self.governor.is_kept(&remote);
         let room = kept || self.governor.kept().count() < self.config.peers_max;
         if self.stopping != Stopping::No || !room {
@@ -75,7 +98,7 @@ impl Engine {
         self.govern(cx, governor::Event::Keep(remote));
     }
 
-    fn remove_peer(&mut self, cx: &mut Cx<'_, Action>, remote: SocketAddr) {
+    pub(super) fn remove_peer(&mut self, cx: &mut Cx<'_, Action>, remote: SocketAddr) {
         if !self.governor.is_kept(&remote) {
             return;
         }

@@ -11,7 +11,7 @@ use crate::{
     governor, manager,
     mux::HalfId,
     peer_actions,
-    proto::{handshake, keep_alive, peer_sharing},
+    proto::{handshake, keep_alive, peer_sharing, rain_link},
 };
 
 impl Engine {
@@ -28,8 +28,18 @@ impl Engine {
                 self.chain_step(cx, chain::Event::BlockServeRoom(conn));
             }
             Fact::Lingering => self.tell_table(cx, conn, manager::Event::Lingering { conn }),
+            Fact::Full { protocol, role } if is_payload(protocol, role) => {
+                self.link_is_full(cx, conn, true);
+            }
+            Fact::Room { protocol, role } if is_payload(protocol, role) => {
+                self.link_is_full(cx, conn, false);
+            }
             Fact::Full { .. } | Fact::Room { .. } => {}
-            Fact::RainSay(_) | Fact::RainHear(_) => self.count_stale(),
+            // What does not fit is never made.
+            Fact::RainSay(_) => self.count_stale(),
+            Fact::RainHear(rain_link::server::Fact::Heard(frame)) => {
+                self.link_heard(cx, conn, frame);
+            }
             Fact::KeepAlive(keep_alive::client::Fact::RoundTrip(took)) => {
                 if let Some(peer) = self.peer_actions.holder(conn) {
                     self.govern(cx, governor::Event::RoundTrip { peer, took });
@@ -72,6 +82,7 @@ impl Engine {
             agreed,
         }));
         self.tell_table(cx, conn, manager::Event::Agreed { conn, agreed });
+        self.link(conn);
     }
 
     /// Passes on to the table what it wants to hear.
@@ -88,6 +99,9 @@ impl Engine {
             return self.tell_table(cx, conn, event);
         }
         if is_link(protocol) {
+            if protocol == ProtocolId::RAIN_LINK {
+                self.link_opened(cx, conn);
+            }
             return;
         }
         self.peer_step(cx, peer_actions::Event::Started { conn, protocol });
@@ -115,6 +129,9 @@ impl Engine {
             return self.tell_table(cx, conn, event);
         }
         if is_link(protocol) {
+            if protocol == ProtocolId::RAIN_LINK {
+                self.link_closed(cx, conn);
+            }
             return;
         }
         if let Some(entry) = self.conns.get_mut(&conn)
@@ -134,6 +151,7 @@ impl Engine {
         };
         self.deadlines.set(Timer::Conn(conn), None);
         self.chain_step(cx, chain::Event::Gone(conn));
+        self.link_closed(cx, conn);
         cx.act(Action::Notify(Notice::Down {
             conn,
             remote: entry.remote,
@@ -154,6 +172,11 @@ const fn is_followed_by(protocol: ProtocolId) -> bool {
 /// Only block bodies are large enough for their owner to mind the egress buffer.
 const fn is_block_server(protocol: ProtocolId, role: Role) -> bool {
     matches!((protocol, role), (ProtocolId::BLOCK_FETCH, Role::Responder))
+}
+
+/// Payloads of gossip that wait on their way.
+const fn is_payload(protocol: ProtocolId, role: Role) -> bool {
+    matches!((protocol, role), (ProtocolId::RAIN_BULK, Role::Initiator))
 }
 
 /// The selection of peers has no part in links.

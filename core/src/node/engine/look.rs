@@ -13,6 +13,7 @@ use crate::{
     governor::{Governor, Status},
     manager::{Manager, State},
     peer_actions::PeerActions,
+    rain::Rain,
 };
 
 impl Engine {
@@ -39,6 +40,11 @@ impl Engine {
     /// The selection of peers, to look at.
     pub const fn governor(&self) -> &Governor {
         &self.governor
+    }
+
+    /// Structured gossip, to look at, if this node has a part in it.
+    pub fn rain(&self) -> Option<&Rain> {
+        self.gossip.as_ref().map(|gossip| gossip.rain())
     }
 
     /// Live connections and dials under way: serial, other end, our role, whether connected.
@@ -99,6 +105,9 @@ impl Engine {
         self.manager.check_invariants()?;
         self.peer_actions.check_invariants()?;
         self.governor.check_invariants()?;
+        if let Some(rain) = self.rain() {
+            rain.check_invariants()?;
+        }
         let text = "the governor and the peer actions know the same peers to be used";
         for (remote, _) in self.peer_actions.iter() {
             let selected = self.governor.status(&remote);

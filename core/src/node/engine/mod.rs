@@ -3,6 +3,7 @@
 
 mod command;
 mod facts;
+mod gossip;
 mod governing;
 mod look;
 mod table;
@@ -19,6 +20,7 @@ use crate::{
     manager::{self, Manager},
     peer_actions::{self, PeerActions},
     proto::handshake,
+    rain,
 };
 
 /// A node's decisions: whom to dial, whom to accept, whom to follow, when to give up.
@@ -45,6 +47,7 @@ pub struct Engine {
     conns: Slots<Serial, Entry>,
     governor: Governor,
     chain: Chain,
+    gossip: Option<Box<gossip::Gossip>>,
     deadlines: Deadlines<Timer>,
     dirty: Vec<Serial>,
     stale: u64,
@@ -70,6 +73,7 @@ enum Timer {
     PeerActions,
     Governor,
     Chain,
+    Gossip,
 }
 
 /// What goes with a connection or dial of the table.
@@ -118,6 +122,7 @@ struct Work {
     manager_acts: Vec<manager::Action>,
     peer_acts: Vec<peer_actions::Action>,
     governor_acts: Vec<governor::Action>,
+    rain_acts: Vec<rain::Action>,
 }
 
 /// Passes of one tick over deadlines that children set anew for the same time.
@@ -137,7 +142,10 @@ impl Engine {
         Self {
             profile: Profile {
                 offer,
-                config: config.conn.clone(),
+                config: conn::Config {
+                    rain: config.gossip.is_some(),
+                    ..config.conn.clone()
+                },
             },
             manager: Manager::new(config.manager.clone()),
             peer_actions: PeerActions::new(config.peer_actions),
@@ -145,6 +153,7 @@ impl Engine {
             conns: Slots::new((0, 0), config.manager.entries_max.saturating_mul(2)),
             governor: Governor::new(selection(&config), (0, 0)),
             chain: Chain::new(config.chain.clone()),
+            gossip: config.gossip.as_ref().map(gossip::Gossip::boxed),
             deadlines: Deadlines::new(),
             dirty: Vec::new(),
             stale: 0,
@@ -223,12 +232,13 @@ impl Engine {
         }
     }
 
-    fn own_deadlines(&self) -> [(Timer, Option<Instant>); 4] {
+    fn own_deadlines(&self) -> [(Timer, Option<Instant>); 5] {
         [
             (Timer::Manager, self.manager.next_deadline()),
             (Timer::PeerActions, self.peer_actions.next_deadline()),
             (Timer::Governor, self.governor.next_deadline()),
             (Timer::Chain, self.chain.next_deadline()),
+            (Timer::Gossip, self.gossip_deadline()),
         ]
     }
 
@@ -293,6 +303,7 @@ impl Engine {
                     Timer::PeerActions => self.task(Task::Peer(peer_actions::Event::Tick)),
                     Timer::Governor => self.task(Task::Governor(governor::Event::Tick)),
                     Timer::Chain => self.chain_step(cx, chain::Event::Tick),
+                    Timer::Gossip => self.gossip(cx, rain::Event::Tick),
                 }
             }
             self.settle(cx);

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use super::super::{Action, Command, Config, Engine, Event, Explanation, Node, Notice};
 use crate::{
     base::{
-        Hash32, HeaderFault, HeaderView, Instant, ListenerId, Point, Role, Rules, Serial, TxId,
+        GroupId, Hash32, HeaderFault, HeaderView, Instant, ListenerId, MemberKey, Point, Role,
+        Rules, Serial, Signature, TxId,
     },
     conn::{Cause, Fault},
     governor::{Next, Status},
@@ -56,6 +57,50 @@ impl Rules for Heights {
 
     fn tx_id(&self, _wrapped: &[u8]) -> Option<TxId> {
         None
+    }
+}
+
+/// The same for a member of groups, whose signatures anybody could make.
+struct Keyed(usize);
+
+fn member(at: usize) -> MemberKey {
+    MemberKey([u8::try_from(at).unwrap() + 1; 32])
+}
+
+fn toy_hash(parts: &[&[u8]]) -> Hash32 {
+    let mut hash = [7_u8; 32];
+    for (at, byte) in parts.iter().copied().flatten().enumerate() {
+        let mixed = hash[(at + 31) % 32].wrapping_mul(31).wrapping_add(*byte);
+        hash[at % 32] = mixed ^ hash[at % 32].rotate_left(3);
+    }
+    Hash32(hash)
+}
+
+impl Rules for Keyed {
+    fn name(&self) -> &str {
+        Heights.name()
+    }
+
+    fn header(&self, wrapped: &[u8]) -> Result<HeaderView, HeaderFault> {
+        Heights.header(wrapped)
+    }
+
+    fn tx_id(&self, wrapped: &[u8]) -> Option<TxId> {
+        Heights.tx_id(wrapped)
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> Hash32 {
+        toy_hash(parts)
+    }
+
+    fn sign(&self, message: &[u8]) -> Option<Signature> {
+        let hash = toy_hash(&[&member(self.0).0, message]);
+        Some(Signature([hash.0, hash.0]))
+    }
+
+    fn verify(&self, member: &MemberKey, message: &[u8], signature: &Signature) -> bool {
+        let hash = toy_hash(&[&member.0, message]);
+        signature.0 == [hash.0, hash.0]
     }
 }
 
@@ -118,7 +163,7 @@ impl Net {
     fn feed(&mut self, at: usize, event: Event) {
         for event in [event, Event::Turn] {
             let mut out = Vec::new();
-            self.nodes[at].step(self.now, &Heights, event, &mut out);
+            self.nodes[at].step(self.now, &Keyed(at), event, &mut out);
             self.nodes[at].check_invariants().unwrap();
             for action in out {
                 self.carry_out(at, action);
@@ -645,3 +690,5 @@ fn a_snapshot_in_any_stage_goes_on_as_the_original() {
     check(&net);
     assert!(taken >= 20, "{taken}");
 }
+
+mod gossip;

@@ -1,0 +1,250 @@
+//! Structured gossip in the engine: links, members, whom groups want connections to.
+//!
+//! The members that a group wants are kept as peers by command, as far as their addresses are
+//! known: so they are dialled, held, and left alone by churn, and they can be told apart from
+//! others by their group's interest alone. A member dialled because a message needs it stays until
+//! its groups' views change.
+
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+};
+use core::net::SocketAddr;
+
+use super::{
+    super::{self as node, Action, Notice},
+    Engine,
+};
+use crate::{
+    base::{Cx, GroupId, Instant, Machine, MemberKey, Role, Serial},
+    conn::{Fault, Order},
+    proto::rain_link::{Frame, client},
+    rain::{self, Interest, Links, Rain, links::Heard},
+};
+
+/// What a node has of structured gossip.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Gossip {
+    rain: Rain,
+    links: Links,
+    addresses: BTreeMap<MemberKey, SocketAddr>,
+    addresses_max: usize,
+    interests: BTreeMap<GroupId, BTreeSet<MemberKey>>,
+    /// Dialled because a message needed them.
+    called: BTreeSet<MemberKey>,
+    /// Whom we keep because of groups.
+    kept: BTreeSet<SocketAddr>,
+}
+
+impl Gossip {
+    pub(super) fn boxed(settings: &node::Gossip) -> Box<Self> {
+        let config = settings.config.clone();
+        Box::new(Self {
+            rain: Rain::new(config, settings.member, settings.boot),
+            links: Links::new(settings.member),
+            addresses: BTreeMap::new(),
+            addresses_max: settings.addresses_max,
+            interests: BTreeMap::new(),
+            called: BTreeSet::new(),
+            kept: BTreeSet::new(),
+        })
+    }
+
+    pub(super) const fn rain(&self) -> &Rain {
+        &self.rain
+    }
+
+    /// The addresses that groups want.
+    fn wanted(&self) -> BTreeSet<SocketAddr> {
+        let members = self.interests.values().flatten().chain(&self.called);
+        let addrs = members.filter_map(|member| self.addresses.get(member));
+        addrs.copied().collect()
+    }
+}
+
+impl Engine {
+    pub(super) fn gossip_deadline(&self) -> Option<Instant> {
+        self.gossip.as_ref()?.rain.next_deadline()
+    }
+
+    /// One event for structured gossip; what it asks for is carried out.
+    pub(super) fn gossip(&mut self, cx: &mut Cx<'_, Action>, event: rain::Event) {
+        let Some(gossip) = &mut self.gossip else {
+            return self.count_stale();
+        };
+        let mut acts = core::mem::take(&mut self.work.rain_acts);
+        gossip.rain.step(&mut cx.child(&mut acts), event);
+        for action in acts.drain(..) {
+            self.gossiped(cx, action);
+        }
+        self.work.rain_acts = acts;
+    }
+
+    fn gossiped(&mut self, cx: &mut Cx<'_, Action>, action: rain::Action) {
+        match action {
+            rain::Action::Send { peer, frame, .. } => {
+                let conn = self.gossip.as_ref().and_then(|g| g.links.conn(&peer));
+                if let Some(conn) = conn {
+                    self.say(conn, frame);
+                }
+            }
+            // What is written is on its way.
+            rain::Action::Cancel { .. } => {}
+            rain::Action::Dial { peer } => self.call_member(cx, peer),
+            rain::Action::Interest(interest) => self.want(cx, &interest),
+            rain::Action::Deliver(delivery) => {
+                cx.act(Action::Notify(Notice::Delivered(Box::new(delivery))));
+            }
+            rain::Action::Validate { id } => cx.act(Action::Notify(Notice::Validate(id))),
+            rain::Action::Notice(notice) => cx.act(Action::Notify(Notice::Gossip(notice))),
+        }
+    }
+
+    fn say(&mut self, conn: Serial, frame: Frame) {
+        self.order(conn, Order::RainSay(client::Order::Say(frame)));
+    }
+
+    fn call_member(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey) {
+        let Some(gossip) = &mut self.gossip else {
+            return;
+        };
+        if gossip.addresses.contains_key(&peer) {
+            gossip.called.insert(peer);
+            self.keep_wanted(cx);
+        }
+        // Without an address its time to connect runs out.
+    }
+
+    /// Other members are wanted by a group.
+    fn want(&mut self, cx: &mut Cx<'_, Action>, interest: &Interest) {
+        let Some(gossip) = &mut self.gossip else {
+            return;
+        };
+        let members: BTreeSet<MemberKey> =
+            interest.hot.iter().chain(&interest.warm).copied().collect();
+        if members.is_empty() {
+            gossip.interests.remove(&interest.group);
+        } else {
+            gossip.interests.insert(interest.group.clone(), members);
+        }
+        gossip.called.clear();
+        self.keep_wanted(cx);
+    }
+
+    /// Keeps whom groups want, and nobody else of those kept because of them.
+    fn keep_wanted(&mut self, cx: &mut Cx<'_, Action>) {
+        let Some(gossip) = &mut self.gossip else {
+            return;
+        };
+        let wanted = gossip.wanted();
+        let kept = core::mem::replace(&mut gossip.kept, wanted.clone());
+        for addr in kept.difference(&wanted) {
+            self.remove_peer(cx, *addr);
+        }
+        for addr in wanted.difference(&kept) {
+            self.add_peer(cx, *addr);
+        }
+    }
+
+    /// Where a member can be dialled.
+    pub(super) fn member_lives_at(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        key: MemberKey,
+        addr: Option<SocketAddr>,
+    ) {
+        let Some(gossip) = &mut self.gossip else {
+            return self.count_stale();
+        };
+        let room = gossip.addresses.len() < gossip.addresses_max;
+        match addr {
+            Some(addr) if room || gossip.addresses.contains_key(&key) => {
+                gossip.addresses.insert(key, addr);
+            }
+            Some(_) => return self.count_stale(),
+            None => {
+                gossip.addresses.remove(&key);
+            }
+        }
+        self.keep_wanted(cx);
+    }
+
+    /// A connection on one of our own versions to where a member lives: the end that dialled opens
+    /// the link. Others may have no part in gossip, and a link would be unknown to them.
+    pub(super) fn link(&mut self, conn: Serial) {
+        let Some(entry) = self.conns.get(&conn) else {
+            return;
+        };
+        let member = self.gossip.as_ref().is_some_and(|gossip| {
+            let mut homes = gossip.addresses.values();
+            homes.any(|home| *home == entry.remote)
+        });
+        if member && entry.own_version && entry.role == Role::Initiator {
+            self.order(conn, Order::Link);
+        }
+    }
+
+    pub(super) fn link_opened(&mut self, cx: &mut Cx<'_, Action>, conn: Serial) {
+        let Some(gossip) = &mut self.gossip else {
+            return self.count_stale();
+        };
+        let hello = gossip.links.opened(conn, gossip.rain.config(), cx.choice);
+        self.say(conn, hello);
+    }
+
+    pub(super) fn link_closed(&mut self, cx: &mut Cx<'_, Action>, conn: Serial) {
+        let Some(gossip) = &mut self.gossip else {
+            return;
+        };
+        let Some((key, other)) = gossip.links.closed(conn) else {
+            return;
+        };
+        let now = gossip.links.conn(&key);
+        cx.act(Action::Notify(Notice::Member { key, conn: now }));
+        let peer = key;
+        self.gossip(cx, rain::Event::Down { peer });
+        if let Some(other) = other {
+            self.gossip(cx, up(&other));
+        }
+    }
+
+    pub(super) fn link_heard(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, frame: Frame) {
+        let Some(gossip) = &mut self.gossip else {
+            return self.count_stale();
+        };
+        let mut none = alloc::vec::Vec::new();
+        match gossip.links.heard(&cx.child(&mut none), conn, frame) {
+            Heard::Nothing => {}
+            Heard::Say(frame) => self.say(conn, frame),
+            Heard::Up(peer) => {
+                let (key, conn) = (peer.member, Some(conn));
+                cx.act(Action::Notify(Notice::Member { key, conn }));
+                self.gossip(cx, up(&peer));
+            }
+            Heard::Frame(peer, frame) => self.gossip(cx, rain::Event::Received { peer, frame }),
+            Heard::Misdeed => self.order(conn, Order::Reset(Fault::Gossip)),
+        }
+    }
+
+    pub(super) fn link_is_full(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, full: bool) {
+        let Some(gossip) = &self.gossip else {
+            return;
+        };
+        if let Some(peer) = gossip.links.member(conn) {
+            // All that it may be sent at once.
+            let most = gossip.rain.config().limits.credit;
+            let bytes = if full { most } else { 0 };
+            self.gossip(cx, rain::Event::Queued { peer, bytes });
+        }
+    }
+}
+
+fn up(peer: &rain::links::Peer) -> rain::Event {
+    rain::Event::Up {
+        peer: peer.member,
+        round_trip: None,
+        payload_max: peer.payload_max,
+        credit: peer.credit,
+    }
+}

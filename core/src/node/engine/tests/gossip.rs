@@ -1,0 +1,115 @@
+//! Structured gossip between whole engines, over real bytes.
+
+use super::*;
+use crate::{
+    node::Gossip,
+    rain::{self, View, Way},
+};
+
+fn config(at: usize) -> Config {
+    let mut config = Config::new(42);
+    config.gossip = Some(Gossip::new(member(at), 1));
+    config
+}
+
+fn members(count: usize) -> Net {
+    let mut net = Net::new((0..count).map(config));
+    let view = View::new(
+        GroupId::AllStaked,
+        1,
+        None,
+        (0..count).map(|at| member(at).into()),
+        &Keyed(0),
+    );
+    let view = view.unwrap();
+    for at in 0..count {
+        for other in (0..count).filter(|other| *other != at) {
+            let (key, addr) = (member(other), Some(addr(other)));
+            net.feed(at, Event::Command(Command::Member { key, addr }));
+        }
+        let (view, expires) = (view.clone(), None);
+        net.feed(at, Event::Command(Command::View { view, expires }));
+    }
+    // They dial each other at the same time, and some try again.
+    net.pass(Duration::from_secs(10));
+    net
+}
+
+fn publish(net: &mut Net, at: usize, payload: &'static [u8]) {
+    let command = Command::Publish {
+        tag: 7,
+        group: GroupId::AllStaked,
+        payload: Bytes::from_static(payload),
+        options: rain::Options::default(),
+    };
+    net.feed(at, Event::Command(command));
+    net.run();
+}
+
+impl Net {
+    fn delivered(&self) -> Vec<(usize, Bytes, Way)> {
+        let all = self.notices.iter().filter_map(|(at, notice)| match notice {
+            Notice::Delivered(it) => Some((*at, it.payload.clone(), it.way)),
+            _ => None,
+        });
+        all.collect()
+    }
+}
+
+#[test]
+fn members_find_each_other_and_get_what_one_publishes_over_the_tree() {
+    let count = 9;
+    let mut net = members(count);
+    for node in &net.nodes {
+        let rain = node.machine().rain().unwrap();
+        assert_eq!(rain.groups().count(), 1);
+    }
+    publish(&mut net, 4, b"rain");
+    let mut got = net.delivered();
+    got.sort_unstable();
+    let at: Vec<usize> = got.iter().map(|(at, _, _)| *at).collect();
+    assert_eq!(at, (0..count).collect::<Vec<_>>());
+    assert!(got.iter().all(|(_, payload, _)| payload == "rain"));
+    let trees = got.iter().filter(|(_, _, way)| *way == Way::Tree).count();
+    assert_eq!(trees, count - 1, "all but the publisher's own");
+    let payloads: u64 = net
+        .nodes
+        .iter()
+        .map(|node| node.machine().rain().unwrap().stats().payloads)
+        .sum();
+    assert_eq!(payloads, count as u64 - 1);
+}
+
+#[test]
+fn a_node_without_a_part_in_gossip_never_sees_a_link() {
+    let mut net = Net::new([config(0), Config::new(42)]);
+    net.feed(0, Event::Command(Command::AddPeer(addr(1))));
+    net.run();
+    assert!(net.nodes[1].machine().rain().is_none());
+    let up = |(_, notice): &&(usize, Notice)| matches!(notice, Notice::Member { .. });
+    assert_eq!(net.notices.iter().filter(up).count(), 0);
+    let down = |(_, notice): &&(usize, Notice)| matches!(notice, Notice::Down { .. });
+    assert_eq!(net.notices.iter().filter(down).count(), 0);
+}
+
+#[test]
+fn a_member_that_cannot_prove_its_key_is_not_heard() {
+    let mut liar = config(0);
+    liar.gossip = Some(Gossip::new(member(1), 1));
+    // The node at 0 signs as 0 and says that it is 1.
+    let mut net = Net::new([liar, config(2)]);
+    let (key, home) = (member(2), Some(addr(1)));
+    net.feed(0, Event::Command(Command::Member { key, addr: home }));
+    net.feed(0, Event::Command(Command::AddPeer(addr(1))));
+    net.run();
+    let gossip = |(_, notice): &&(usize, Notice)| {
+        matches!(
+            notice,
+            Notice::Down {
+                fault: Fault::Gossip,
+                ..
+            }
+        )
+    };
+    assert!(net.notices.iter().filter(gossip).count() > 0);
+}
