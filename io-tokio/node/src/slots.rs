@@ -144,8 +144,8 @@ mod tests {
         for slot in [0, 1, 7, 1_000_000] {
             let begins = clock.begins(slot).unwrap();
             let next = clock.begins(slot + 1).unwrap();
-            assert_eq!(next - begins, Duration::from_millis(200));
-            let last = next - Duration::from_nanos(1);
+            assert_eq!(next.saturating_sub(begins), Duration::from_millis(200));
+            let last = next.saturating_sub(Duration::from_nanos(1));
             assert_eq!(
                 (clock.slot_at(begins), clock.slot_at(last)),
                 (Some(slot), Some(slot))

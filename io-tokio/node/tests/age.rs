@@ -58,7 +58,7 @@ fn only_a_chain_that_is_young_is_followed_from_peers_that_are_not_trusted() {
 
     // Slots of a minute, as said and as the genesis file has it: the tip is of now, all else old.
     for (driver, by_genesis) in [("tokio", false), ("std", true)] {
-        let zero = clock::wall() - Duration::from_secs(60) * u32::try_from(slot).unwrap();
+        let zero = clock::wall().saturating_sub(Duration::from_secs(60 * slot));
         let start = humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + zero);
         let genesis =
             format!(r#"{{ "systemStart": "{start}", "slotLength": 60, "epochLength": 500 }}"#);
