@@ -223,17 +223,16 @@ fn a_grown_arc_is_handed_to_exactly_the_new_slots() {
     }
 }
 
-/// Places by following the plan, for comparison with those derived from above.
-fn places(gaps: &Gaps, leaf: impl Fn(u32) -> bool) -> Vec<Derived> {
-    let n = gaps.members();
+/// Places by following the plan of an arc, for comparison with those derived from above.
+fn places(gaps: &Gaps, arc: u32, leaf: impl Fn(u32) -> bool) -> Vec<Derived> {
     let nowhere = Derived {
         len: 0,
         parent: None,
         depth: 0,
     };
-    let mut places = vec![nowhere; n as usize];
-    let mut open = vec![(0, n, 0)];
-    places[0].len = n;
+    let mut places = vec![nowhere; arc as usize];
+    let mut open = vec![(0, arc, 0)];
+    places[0].len = arc;
     while let Some((base, len, depth)) = open.pop() {
         for share in gaps.plan(len) {
             for given in spread(share, |slot| leaf(base + slot)) {
@@ -255,7 +254,7 @@ fn places(gaps: &Gaps, leaf: impl Fn(u32) -> bool) -> Vec<Derived> {
 fn a_derived_place_is_the_planned_one() {
     for n in 1..=400 {
         let gaps = Gaps::new(n);
-        let planned = places(&gaps, |_| false);
+        let planned = places(&gaps, n, |_| false);
         for (at, planned) in (0..).zip(&planned) {
             assert_eq!(gaps.derive(at, |_| false), *planned, "{at} of {n}");
         }
@@ -273,7 +272,7 @@ fn a_derived_place_is_the_planned_one_with_leaves_wherever_the_origin_is() {
         let some = n > 150 && n % 50 != 0;
         for origin in (0..n).step_by(if some { 11 } else { 1 }) {
             let at_slot = |slot: u32| leaf((origin + slot) % n, eighths);
-            let planned = places(&gaps, at_slot);
+            let planned = places(&gaps, n, at_slot);
             for (at, planned) in (0..).zip(&planned) {
                 assert_eq!(gaps.derive(at, at_slot), *planned, "{at} of {n}");
                 assert!(planned.len > 0, "everybody is on the ring");
@@ -283,6 +282,25 @@ fn a_derived_place_is_the_planned_one_with_leaves_wherever_the_origin_is() {
                     assert!(planned.len == 1 || !at_slot(at), "a leaf has no arc");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_place_within_an_arc_is_derived_as_planned() {
+    let leaf = |slot: u32| slot % 5 == 2;
+    for n in [1, 2, 5, 9, 28, 60, 81] {
+        let gaps = Gaps::new(n);
+        for arc in 1..=n {
+            let planned = [places(&gaps, arc, |_| false), places(&gaps, arc, leaf)];
+            for at in 0..arc {
+                let derived = [
+                    gaps.derive_within(arc, at, |_| false),
+                    gaps.derive_within(arc, at, leaf),
+                ];
+                assert_eq!(derived, [0, 1].map(|leaves| planned[leaves][at as usize]));
+            }
+            assert_eq!(gaps.derive_within(arc, arc, leaf).len, 0, "not in the arc");
         }
     }
 }
