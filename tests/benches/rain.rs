@@ -251,7 +251,9 @@ impl Rules for Blake {
 
     fn hash(&self, parts: &[&[u8]]) -> Hash32 {
         let mut hash = Blake2b::<U32>::new();
-        parts.iter().for_each(|part| hash.update(part));
+        for part in parts {
+            hash.update(part);
+        }
         Hash32(hash.finalize().into())
     }
 }

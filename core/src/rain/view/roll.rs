@@ -101,12 +101,12 @@ impl Roll {
         let mut roll = Self::with_capacity(self.keys.len());
         for seat in seats {
             let key = usize::try_from(seat).ok().and_then(|at| self.keys.get(at));
-            let leaf_only = self.leaf_only.has(seat);
-            let member = key.map(|key| Member {
-                key: *key,
-                leaf_only,
-            });
-            member.into_iter().for_each(|member| roll.push(member));
+            if let Some(key) = key {
+                roll.push(Member {
+                    key: *key,
+                    leaf_only: self.leaf_only.has(seat),
+                });
+            }
         }
         roll
     }

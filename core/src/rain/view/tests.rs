@@ -28,7 +28,9 @@ impl Rules for Toy {
         let mut hash = [0; 32];
         for (lane, to) in (0..).zip(hash.chunks_mut(8)) {
             let mut hasher = SipHasher13::new_with_keys(lane, 7);
-            parts.iter().for_each(|part| hasher.write(part));
+            for part in parts {
+                hasher.write(part);
+            }
             to.copy_from_slice(&hasher.finish().to_be_bytes());
         }
         Hash32(hash)
