@@ -5,16 +5,23 @@
 //! here: the tree of the core knows nothing of it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     env, fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
+use blake2::{Blake2b, Digest as _, digest::consts::U32};
+use bytes::Bytes;
 use samanea_core::{
-    base::{GroupId, MemberKey, NoRules},
+    base::{
+        Cx, First, GroupId, Hash32, HeaderFault, HeaderView, Instant, Machine as _, MemberKey,
+        NoRules, Rules, Signature, TxId,
+    },
+    proto::rain_link::Frame,
     rain::{
-        Member, View,
+        Acks, Action, Cleanup, Config, Event, Member, Options, Rain, Reach, Redundancy, Shape,
+        View,
         tree::{legacy_targets, levels},
     },
 };
@@ -44,9 +51,128 @@ fn every_member_reads_and_writes_as_often_as_published() {
     say(&format!("reads and writes: checked {checked:?}"));
 }
 
+/// The machine, told to be as the older tree was, does the same.
+#[test]
+fn machines_read_and_write_as_often_as_published() {
+    let Some(all) = read() else {
+        return;
+    };
+    let merged = |vector: &&Value| vector["kind"] != "upstream-unmerged";
+    let vectors: Vec<&Value> = list(&all, "vectors").iter().filter(merged).collect();
+    for vector in &vectors {
+        check(vector, &machines(number(&vector["n"])));
+    }
+    assert_eq!(vectors.len(), 18);
+    say(&format!(
+        "reads and writes of machines: checked {}",
+        vectors.len()
+    ));
+}
+
 /// Every copy is sent on, as there.
 fn tree(n: u32) -> Outcome {
     legacy(&vec![false; n as usize], Forward::Always)
+}
+
+/// The same with machines, whose frames arrive in the order in which they are sent.
+fn machines(n: u32) -> Outcome {
+    let config = Config {
+        shape: Shape::LegacyForwardAll,
+        acks: Acks::Off,
+        cleanup: Cleanup {
+            on: false,
+            ..Cleanup::default()
+        },
+        redundancy: Some(Redundancy::None),
+        reach: Reach::Assumed,
+        ..Config::default()
+    };
+    let keys: Vec<MemberKey> = (1..=n).map(numbered).collect();
+    let members = keys.iter().copied().map(Member::from);
+    let view = View::new(GroupId::AllStaked, 1, None, members, &Signing(keys[0])).unwrap();
+    let mut outcome = Outcome {
+        at_bottom: Vec::new(),
+        ..tree(n)
+    };
+    outcome.reads.fill(0);
+    outcome.writes.fill(0);
+    let mut rains: Vec<Rain> = Vec::new();
+    let mut events = VecDeque::new();
+    for (at, key) in keys.iter().enumerate() {
+        rains.push(Rain::new(config.clone(), *key, 1));
+        let (view, expires) = (view.clone(), None);
+        events.push_back((at, Event::View { view, expires }));
+    }
+    let publish = Event::Publish {
+        tag: 1,
+        group: GroupId::AllStaked,
+        payload: Bytes::from_static(b"rain"),
+        options: Options::default(),
+    };
+    events.push_back((0, publish));
+    while let Some((at, event)) = events.pop_front() {
+        if matches!(event, Event::Received { .. }) {
+            outcome.reads[at] += 1;
+        }
+        let mut actions = Vec::new();
+        let rules = Signing(keys[at]);
+        let mut choice = First;
+        let mut cx = Cx::new(Instant::ZERO, &mut choice, &rules, &mut actions);
+        rains[at].step(&mut cx, event);
+        for action in actions {
+            let Action::Send { peer, frame, .. } = action else {
+                continue;
+            };
+            assert!(matches!(frame, Frame::Data(_)), "nothing but payloads");
+            outcome.writes[at] += 1;
+            let to = view.seat(&peer).expect("a member") as usize;
+            let peer = keys[at];
+            events.push_back((to, Event::Received { peer, frame }));
+        }
+    }
+    outcome
+}
+
+/// Keys in the order of numbers.
+fn numbered(number: u32) -> MemberKey {
+    let mut key = MemberKey::default();
+    key.0[..4].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The rules of a member whose signature anybody could make.
+struct Signing(MemberKey);
+
+impl Rules for Signing {
+    fn name(&self) -> &'static str {
+        "signing"
+    }
+
+    fn header(&self, _wrapped: &[u8]) -> Result<HeaderView, HeaderFault> {
+        Err(HeaderFault::Malformed)
+    }
+
+    fn tx_id(&self, _wrapped: &[u8]) -> Option<TxId> {
+        None
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> Hash32 {
+        let mut hash = Blake2b::<U32>::new();
+        for part in parts {
+            hash.update(part);
+        }
+        Hash32(hash.finalize().into())
+    }
+
+    fn sign(&self, message: &[u8]) -> Option<Signature> {
+        let half = self.hash(&[&self.0.0, message]).0;
+        Some(Signature([half, half]))
+    }
+
+    fn verify(&self, member: &MemberKey, message: &[u8], signature: &Signature) -> bool {
+        let half = self.hash(&[&member.0, message]).0;
+        signature.0 == [half, half]
+    }
 }
 
 fn check(vector: &Value, outcome: &Outcome) {
