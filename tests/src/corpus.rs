@@ -6,8 +6,13 @@ use bytes::BytesMut;
 use samanea_core::{
     base::{Choice as _, ProtocolId, Role, Seeded},
     proto::{
-        block_fetch::BlockFetch, chain_sync::ChainSync, handshake::Handshake,
-        keep_alive::KeepAlive, peer_sharing::PeerSharing, tip_sample::TipSample,
+        block_fetch::BlockFetch,
+        chain_sync::ChainSync,
+        handshake::Handshake,
+        keep_alive::KeepAlive,
+        peer_sharing::PeerSharing,
+        rain_link::{RainBulk, RainLink},
+        tip_sample::TipSample,
         tx_submission::TxSubmission,
     },
     wire::frame::Header,
@@ -31,6 +36,8 @@ pub fn inputs() -> Vec<Input> {
     let mut all = Vec::new();
     frames(&mut all);
     each_protocol(&mut all);
+    rain::<RainLink>(&mut all, 0);
+    rain::<RainBulk>(&mut all, 1);
     streams(&mut all);
     tapes(&mut all);
     all
@@ -100,6 +107,24 @@ fn protocol<P: Speak>(all: &mut Vec<Input>, number: u8) {
     add(all, "messages", format!("{}-drawn", P::SPEC.name), drawn);
 }
 
+/// Every message of a lane as it travels, and one tape that draws them.
+fn rain<P: Speak>(all: &mut Vec<Input>, number: u8) {
+    let mut choice = Seeded::new(u64::from(number));
+    for edge in P::SPEC.edges {
+        let message = P::bytes(&P::speak(edge.from, edge.kind, &mut choice));
+        let name = format!("{}-{}", P::SPEC.name, edge.message);
+        let bytes = [&[number], &message[..]].concat();
+        add(all, "rain_messages", name, bytes);
+    }
+    let drawn = [&[2 + number][..], &noise(u64::from(number), 400)].concat();
+    add(
+        all,
+        "rain_messages",
+        format!("{}-drawn", P::SPEC.name),
+        drawn,
+    );
+}
+
 fn streams(all: &mut Vec<Input>) {
     let mut choice = Seeded::new(7);
     let mut stream = BytesMut::new();
@@ -140,7 +165,7 @@ fn tapes(all: &mut Vec<Input>) {
         let tape = [&[case], &noise(u64::from(case), 24)[..]].concat();
         add(all, "handshake", format!("case-{case:02}"), tape);
     }
-    for case in 0..20_u8 {
+    for case in 0..24_u8 {
         for (size, len) in [("short", 40), ("long", 200)] {
             let tape = [&[case], &noise(u64::from(case), len)[..]].concat();
             add(all, "session", format!("case-{case:02}-{size}"), tape);

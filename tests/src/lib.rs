@@ -7,6 +7,7 @@
 pub mod corpus;
 pub mod engines;
 pub mod explore;
+pub mod frames;
 pub mod fuzz_bodies;
 pub mod governor;
 pub mod hostile;

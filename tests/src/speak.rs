@@ -9,14 +9,26 @@ use bytes::{Bytes, BytesMut};
 use samanea_core::{
     base::{Choice, Kind, Point, State, Tip, TxId},
     proto::{
-        Protocol, block_fetch, block_fetch::BlockFetch, chain_sync, chain_sync::ChainSync,
-        handshake, handshake::Handshake, keep_alive, keep_alive::KeepAlive, peer_sharing,
-        peer_sharing::PeerSharing, tip_sample, tip_sample::TipSample, tx_submission,
+        Protocol, block_fetch,
+        block_fetch::BlockFetch,
+        chain_sync,
+        chain_sync::ChainSync,
+        handshake,
+        handshake::Handshake,
+        keep_alive,
+        keep_alive::KeepAlive,
+        peer_sharing,
+        peer_sharing::PeerSharing,
+        rain_link::{self, RainBulk, RainLink},
+        tip_sample,
+        tip_sample::TipSample,
+        tx_submission,
         tx_submission::TxSubmission,
     },
 };
 
 use crate::{
+    frames,
     tape::site,
     toy::{self, Block},
 };
@@ -273,5 +285,17 @@ impl Speak for TipSample {
                 slot: u64::from(below(choice, 8)),
             },
         }
+    }
+}
+
+impl Speak for RainLink {
+    fn speak(_: State, kind: Kind, choice: &mut dyn Choice) -> rain_link::Message {
+        frames::message(kind, choice, false)
+    }
+}
+
+impl Speak for RainBulk {
+    fn speak(_: State, kind: Kind, choice: &mut dyn Choice) -> rain_link::Message {
+        frames::message(kind, choice, true)
     }
 }

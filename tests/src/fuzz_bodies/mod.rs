@@ -13,6 +13,7 @@ mod manager;
 mod messages;
 mod mux;
 mod node;
+mod rain_messages;
 mod reassembly;
 mod session;
 mod topology;
@@ -27,6 +28,7 @@ pub use manager::manager;
 pub use messages::messages;
 pub use mux::mux;
 pub use node::node;
+pub use rain_messages::rain_messages;
 pub use reassembly::reassembly;
 pub use session::session;
 pub use topology::topology;
@@ -47,6 +49,7 @@ pub const ALL: &[Body] = &[
     ("accept", accept),
     ("topology", topology),
     ("governor", governor),
+    ("rain_messages", rain_messages),
 ];
 
 /// Panics when an invariant does not hold.

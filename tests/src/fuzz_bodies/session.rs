@@ -8,15 +8,29 @@ use bytes::Bytes;
 use samanea_core::{
     base::{Edge, Instant, Kind, Role},
     proto::{
-        block_fetch, block_fetch::BlockFetch, chain_sync, chain_sync::ChainSync, handshake,
-        handshake::Handshake, keep_alive, keep_alive::KeepAlive, peer_sharing,
-        peer_sharing::PeerSharing, session::Session, tip_sample, tip_sample::TipSample,
-        tx_submission, tx_submission::TxSubmission,
+        block_fetch,
+        block_fetch::BlockFetch,
+        chain_sync,
+        chain_sync::ChainSync,
+        handshake,
+        handshake::Handshake,
+        keep_alive,
+        keep_alive::KeepAlive,
+        peer_sharing,
+        peer_sharing::PeerSharing,
+        rain_link,
+        rain_link::{RainBulk, RainLink},
+        session::Session,
+        tip_sample,
+        tip_sample::TipSample,
+        tx_submission,
+        tx_submission::TxSubmission,
     },
 };
 
 use super::{facing::facing, holds};
 use crate::{
+    frames,
     speak::{self, Speak, below, some},
     tape::ByteTape,
 };
@@ -37,7 +51,7 @@ pub fn session(bytes: &[u8]) {
     };
     let tape = &mut ByteTape::new(rest);
     let of = 1;
-    match first % 20 {
+    match first % 24 {
         0 => joined::<Handshake>(tape),
         1 => joined::<ChainSync>(tape),
         2 => joined::<BlockFetch>(tape),
@@ -96,6 +110,10 @@ pub fn session(bytes: &[u8]) {
                 Some(peer_sharing::client::Order::Ask(amount))
             },
         ),
+        20 => joined::<RainLink>(tape),
+        21 => joined::<RainBulk>(tape),
+        22 => lane::<RainLink>(tape, false),
+        23 => lane::<RainBulk>(tape, true),
         18 => facing::<TipSample, _>(
             tip_sample::client::Client::new(of),
             Role::Initiator,
@@ -125,6 +143,22 @@ pub fn session(bytes: &[u8]) {
             },
         ),
     }
+}
+
+/// The speaking or the listening half of a lane.
+fn lane<L: rain_link::Lane + Speak>(tape: &mut ByteTape, bulk: bool) {
+    if below(tape, 4) == 0 {
+        let server = rain_link::Server::<L>::new(1);
+        return facing::<L, _>(server, Role::Responder, tape, |_| None);
+    }
+    let client = rain_link::Client::<L>::new(1);
+    facing::<L, _>(client, Role::Initiator, tape, |tape| {
+        // Now and then a frame of the other lane, which is not sent.
+        let kind = Kind(u8::try_from(below(tape, 19)).ok()?);
+        let own = below(tape, 8) > 0;
+        let frame = frames::frame(kind, tape, bulk == own);
+        Some(rain_link::client::Order::Say(frame))
+    });
 }
 
 fn follow(tape: &mut ByteTape) -> chain_sync::client::Order {
