@@ -136,9 +136,7 @@ fn key_of(hash: &Hash32) -> [u8; 16] {
 }
 
 fn place(salt: &[u8; 16], key: &MemberKey) -> u64 {
-    let mut hasher = SipHasher13::new_with_key(salt);
-    hasher.write(&key.0);
-    hasher.finish()
+    SipHasher13::new_with_key(salt).hash(&key.0)
 }
 
 impl View {

@@ -195,6 +195,22 @@ fn a_seed_orders_both_rings_and_an_epoch_only_one() {
     );
 }
 
+/// All members must order alike. The values are by another implementation of SipHash-1-3.
+#[test]
+fn places_are_the_same_on_every_machine() {
+    let counted = |at: usize| u8::try_from(at).unwrap();
+    let (salt, key) = (core::array::from_fn(counted), core::array::from_fn(counted));
+    assert_eq!(place(&salt, &MemberKey(key)), 0x8115_7b6c_16a7_b60d);
+    assert_eq!(place(&[0; 16], &MemberKey([0; 32])), 0xb85b_ed26_1433_9b3d);
+    // A key of a ring is the first half of the hash of its tag and of what salts it.
+    let (seed, epoch) = (Hash32([5; 32]), 0x0102_0304_0506_0708);
+    let half = |parts: &[&[u8]]| -> [u8; 16] { Toy.hash(parts).0[..16].try_into().unwrap() };
+    let (tree, clean) = (Some(half(&[b"T", &seed.0])), half(&[b"C", &seed.0]));
+    assert_eq!(Salts::new(epoch, Some(&seed), &Toy), Salts { tree, clean });
+    let clean = half(&[b"C", &[1, 2, 3, 4, 5, 6, 7, 8]]);
+    assert_eq!(Salts::new(epoch, None, &Toy), Salts { tree: None, clean });
+}
+
 /// A member by a small number, so that lists overlap.
 fn member() -> impl Strategy<Value = Member> {
     (0..60_u8, any::<bool>()).prop_map(|(letter, leaf_only)| Member {
