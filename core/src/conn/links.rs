@@ -168,7 +168,7 @@ fn a_link_alone_keeps_its_connection_alive() {
     }
     assert_eq!(faults(&pair.take(0)), []);
     assert_eq!(faults(&pair.take(1)), []);
-    assert!(pair.ends.iter().all(|end| end.is_linked()));
+    assert!(pair.ends.iter().all(super::Connection::is_linked));
 }
 
 #[test]

@@ -168,7 +168,7 @@ impl Rain {
     }
 
     /// A holder that the cursor has come to.
-    fn count(&mut self, cx: &mut Cx<'_, Action>, message: &mut Message, side: Side, seat: Seat) {
+    fn count(&mut self, cx: &Cx<'_, Action>, message: &mut Message, side: Side, seat: Seat) {
         let chain = message.chain_mut(side);
         let at = chain.cursor;
         chain.custodians.push((at, seat));
@@ -595,15 +595,15 @@ impl Rain {
                     return;
                 };
                 let bytes = message.bytes();
-                if let Some(work) = message.duties.get_mut(&seat) {
-                    if matches!(work.stage, Stage::Sent | Stage::Told) {
-                        work.stage = Stage::Done;
-                        rain.timers.set(Timer::Duty(*id, seat), None);
-                        message.report.acked = message.report.acked.saturating_add(1);
-                        if work.once {
-                            let took = cx.now.since(work.sent);
-                            rain.peers.sample(&peer, took, bytes);
-                        }
+                if let Some(work) = message.duties.get_mut(&seat)
+                    && matches!(work.stage, Stage::Sent | Stage::Told)
+                {
+                    work.stage = Stage::Done;
+                    rain.timers.set(Timer::Duty(*id, seat), None);
+                    message.report.acked = message.report.acked.saturating_add(1);
+                    if work.once {
+                        let took = cx.now.since(work.sent);
+                        rain.peers.sample(&peer, took, bytes);
                     }
                 }
                 rain.proved(cx, *id, message, seat);

@@ -109,6 +109,10 @@ pub enum Redundancy {
 /// The clean-up chains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, one a rule"
+)]
 pub struct Cleanup {
     /// Whether they run.
     pub on: bool,

@@ -188,7 +188,7 @@ impl Rain {
         self.messages.insert(id, message);
     }
 
-    fn begin_cleanup(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, message: &mut Message) {
+    fn begin_cleanup(&mut self, cx: &Cx<'_, Action>, id: MessageId, message: &mut Message) {
         if self.config.cleanup.on && message.seat.is_some() {
             self.start_timer(cx, id, message);
         } else {
@@ -398,10 +398,10 @@ impl Rain {
         }
         self.settle_promise(cx, id, &mut message, &peer);
         self.deliver(cx, id, &message);
-        if way == Way::Pulled {
-            if let Some(known) = self.groups.get_mut(message.view.group()) {
-                known.frontiers.pulled(data.origin, data.boot);
-            }
+        if way == Way::Pulled
+            && let Some(known) = self.groups.get_mut(message.view.group())
+        {
+            known.frontiers.pulled(data.origin, data.boot);
         }
         if !old {
             let limit = (data.limit, data.flags);
@@ -469,7 +469,7 @@ impl Rain {
         }
     }
 
-    pub(super) fn park_ends(&mut self, cx: &mut Cx<'_, Action>, no: u32) {
+    pub(super) fn park_ends(&mut self, cx: &Cx<'_, Action>, no: u32) {
         let group = self.numbers.get(&no);
         let Some(known) = group.and_then(|group| self.groups.get_mut(group)) else {
             return;

@@ -110,16 +110,9 @@ impl Peer {
         let left = left.saturating_add(fresh).min(per_second);
         let since = if fresh > 0 { now } else { since };
         let wanted = u32::try_from(ids).unwrap_or(u32::MAX);
-        match left.checked_sub(wanted) {
-            Some(left) => {
-                self.bucket = (left, since);
-                true
-            }
-            None => {
-                self.bucket = (left, since);
-                false
-            }
-        }
+        let rest = left.checked_sub(wanted);
+        self.bucket = (rest.unwrap_or(left), since);
+        rest.is_some()
     }
 
     fn is_idle(&self) -> bool {

@@ -318,8 +318,8 @@ impl Rain {
         }
         let (len, flags) = (work.len, work.flags);
         let limit = limit_of(self.config.shape, message, Task { seat, len, flags });
-        let sent = flags.with(Flags::WANT_ACK);
-        self.pay(cx, id, message, seat, (limit, sent));
+        let asking = flags.with(Flags::WANT_ACK);
+        self.pay(cx, id, message, seat, (limit, asking));
         let work = Work {
             stage: Stage::Sent,
             ..work
@@ -633,7 +633,7 @@ impl Rain {
         }
     }
 
-    pub(super) fn on_credit(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey, bytes: u32) {
+    pub(super) fn on_credit(&mut self, cx: &Cx<'_, Action>, peer: MemberKey, bytes: u32) {
         let entry = self.peers.entry(cx.now, peer, &self.config);
         entry.credit = entry.credit.saturating_add(bytes);
     }

@@ -12,7 +12,7 @@ fn with_nobody_dead_everybody_gets_it_once_for_one_payload_each() {
         assert!(world.got.iter().all(|got| *got == 1));
         assert_eq!(world.payloads, n - 1);
         assert_eq!(world.controls, n - 1, "one acknowledgement each");
-        assert_eq!(world.done.len() as u32, n, "everybody is done");
+        assert_eq!(world.done.len(), n as usize, "everybody is done");
     }
 }
 
