@@ -80,11 +80,12 @@
 //! | [`peer_actions`] | how a peer becomes warm, hot, warm and cold again |
 //! | [`governor`] | who is known, connected and used; who makes room for others |
 //! | [`chain`] | which chain is ours, which bodies to fetch from whom, what to serve |
+//! | [`rain`] | structured gossip: who sends what to whom, who is asked, who is replaced |
 //! | [`node`] | whom to dial, accept, follow and drop |
 //! | `tape` | (feature `tape`) recording a run and replaying it |
 //!
-//! Imports go one way: `base ← wire ← mux ← proto ← conn ← manager ← peer_actions ← node`; `chain`
-//! and `governor` know `base`, messages and ids only.
+//! Imports go one way: `base ← wire ← mux ← proto ← conn ← manager ← peer_actions ← node`; `chain`,
+//! `governor` and `rain` know `base`, messages and ids only.
 //!
 //! # Features
 //!
