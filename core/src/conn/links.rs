@@ -160,6 +160,27 @@ fn either_end_closes_the_link_for_both() {
     }
 }
 
+/// The farewell of the old link comes back when the new one runs.
+#[test]
+fn a_link_opened_anew_before_the_old_one_is_over_stands() {
+    let mut pair = linked();
+    pair.feed(1, Event::Order(word(7)));
+    for order in [Order::Unlink, Order::Link, word(8)] {
+        pair.feed(0, Event::Order(order));
+    }
+    pair.run();
+    let (a, b) = (pair.take(0), pair.take(1));
+    assert_eq!(
+        (opened(&a), opened(&b)),
+        (vec![false, true], vec![false, true])
+    );
+    assert_eq!(said(&a), [] as [&Frame; 0], "said on the old link");
+    assert_eq!(said(&b), [&Frame::Credit { bytes: 8 }]);
+    pair.order(1, word(9));
+    assert_eq!(said(&pair.take(0)), [&Frame::Credit { bytes: 9 }]);
+    assert!(pair.ends.iter().all(|end| end.is_linked()));
+}
+
 #[test]
 fn a_link_alone_keeps_its_connection_alive() {
     let mut pair = linked();
