@@ -8,6 +8,7 @@
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet},
+    vec::Vec,
 };
 use core::net::SocketAddr;
 
@@ -53,6 +54,13 @@ impl Gossip {
 
     pub(super) const fn rain(&self) -> &Rain {
         &self.rain
+    }
+
+    /// The members that groups want, and the connections of those that can be reached.
+    pub(super) fn members_wanted(&self) -> Vec<(MemberKey, Option<Serial>)> {
+        let members: BTreeSet<&MemberKey> = self.interests.values().flatten().collect();
+        let linked = |member: &MemberKey| (*member, self.links.conn(member));
+        members.into_iter().map(linked).collect()
     }
 
     /// The addresses that groups want.
@@ -213,7 +221,7 @@ impl Engine {
         let Some(gossip) = &mut self.gossip else {
             return self.count_stale();
         };
-        let mut none = alloc::vec::Vec::new();
+        let mut none = Vec::new();
         match gossip.links.heard(&cx.child(&mut none), conn, frame) {
             Heard::Nothing => {}
             Heard::Say(frame) => self.say(conn, frame),

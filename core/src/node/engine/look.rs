@@ -8,7 +8,7 @@ use super::{
     Engine, Timer,
 };
 use crate::{
-    base::{Machine, Role, Serial, Violated, violated},
+    base::{Machine, MemberKey, Role, Serial, Violated, violated},
     chain::Chain,
     governor::{Governor, Status},
     manager::{Manager, State},
@@ -45,6 +45,13 @@ impl Engine {
     /// Structured gossip, to look at, if this node has a part in it.
     pub fn rain(&self) -> Option<&Rain> {
         self.gossip.as_ref().map(|gossip| gossip.rain())
+    }
+
+    /// The members whom groups of structured gossip want connections to, in order of keys, each
+    /// with its connection when it can be reached.
+    pub fn members_wanted(&self) -> Vec<(MemberKey, Option<Serial>)> {
+        let gossip = self.gossip.as_ref();
+        gossip.map_or_else(Vec::new, |gossip| gossip.members_wanted())
     }
 
     /// Live connections and dials under way: serial, other end, our role, whether connected.

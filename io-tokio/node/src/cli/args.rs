@@ -58,7 +58,8 @@ pub(super) struct Devnet {
     /// Which node is recorded; by default the first that both follows and serves
     #[arg(long, value_name = "NODE", default_value_t = 1, requires = "tape")]
     pub(super) tape_node: usize,
-    /// The longest that the chain may take to reach everyone; in a line, the longest of each phase
+    /// The longest that the chain may take to reach everyone; in a line, the longest of each
+    /// phase; with --rain, the longest of all, 60 at most
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(super) timeout: u32,
     /// Who knows whom at the start
@@ -70,6 +71,33 @@ pub(super) struct Devnet {
     /// In a line: how many times shorter than usual the times of peer selection are
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) scale: u32,
+    #[command(flatten)]
+    pub(super) rain: Rain,
+}
+
+/// A devnet of structured gossip.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Rain {
+    /// Members of one group instead: one broadcasts, some are killed, and all that live must get
+    /// it. Takes a minute at most
+    #[arg(long, conflicts_with_all = ["nodes", "chain", "blocks", "tape", "topology", "roots", "scale"])]
+    pub(super) rain: bool,
+    /// With --rain: how many members
+    #[arg(long, value_name = "N", default_value_t = 27, requires = "rain", value_parser = clap::value_parser!(u16).range(2..=200))]
+    pub(super) members: u16,
+    /// With --rain: how many are killed, half of them before and half of them during the
+    /// broadcast, but never who broadcasts; by default three in ten
+    #[arg(long, value_name = "N", requires = "rain")]
+    pub(super) kill: Option<u16>,
+    /// With --rain: the size of each message
+    #[arg(long, value_name = "BYTES", default_value_t = 1_024, requires = "rain", value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
+    pub(super) payload: u32,
+    /// With --rain: how many messages are broadcast
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "rain", value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub(super) messages: u16,
+    /// With --rain: draw the way of the first message
+    #[arg(long, value_name = "FILE.svg", requires = "rain")]
+    pub(super) rain_svg: Option<PathBuf>,
 }
 
 /// Who knows whom in a devnet at the start.

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::{Failure, args, read_chain, runtime, say, signals::Signals};
+use super::{Failure, args, rain, read_chain, runtime, say, signals::Signals};
 use crate::{
     Block,
     app::Progress,
@@ -15,6 +15,9 @@ use crate::{
 };
 
 pub(super) fn main(args: &args::Devnet) -> Result<(), Failure> {
+    if args.rain.rain {
+        return rain::main(args);
+    }
     let chain = if let Some(dir) = &args.chain {
         read_chain(dir)?
     } else {

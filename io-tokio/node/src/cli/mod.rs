@@ -10,6 +10,7 @@ mod judging;
 mod office;
 mod ping;
 mod plan;
+mod rain;
 mod reload;
 mod replay;
 mod run;

@@ -1,6 +1,7 @@
 //! Several real nodes on loopback: the first has a chain, the others get it hop by hop.
 
 pub mod line;
+pub mod rain;
 
 use std::{
     fmt, io,

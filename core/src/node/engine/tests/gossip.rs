@@ -63,6 +63,9 @@ fn members_find_each_other_and_get_what_one_publishes_over_the_tree() {
     for node in &net.nodes {
         let rain = node.machine().rain().unwrap();
         assert_eq!(rain.groups().count(), 1);
+        let wanted = node.machine().members_wanted();
+        assert!(wanted.len() > 3, "{wanted:?}");
+        assert!(wanted.iter().all(|(_, conn)| conn.is_some()), "{wanted:?}");
     }
     publish(&mut net, 4, b"rain");
     let mut got = net.delivered();
