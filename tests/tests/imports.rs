@@ -20,6 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("chain", &["base", "wire", "proto"]),
     ("conn", &["base", "wire", "mux", "proto", "chain"]),
     ("governor", &["base", "proto"]),
+    ("rain", &["base", "wire", "proto"]),
     ("manager", &["base", "proto", "conn"]),
     ("peer_actions", &["base", "mux", "proto", "conn", "manager"]),
     (
@@ -34,6 +35,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "governor",
             "manager",
             "peer_actions",
+            "rain",
         ],
     ),
     (

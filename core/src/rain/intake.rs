@@ -97,6 +97,7 @@ impl Rain {
             hop: 0,
             marks: Flags(0),
             arc: 1,
+            end: None,
             watermark: 0,
             budget: budget(view.gaps(), self.config.adoption),
             custodians,
@@ -288,7 +289,7 @@ impl Rain {
             let way = (data.limit, data.flags);
             let reach = rain.reach_of(cx, (&id, message), peer, way, Some(data.view));
             message.hop = message.hop.min(data.hop);
-            rain.grow(cx, id, message, reach, data.flags);
+            rain.grow(cx, id, message, reach, way);
         });
         held.is_some()
     }
@@ -371,6 +372,7 @@ impl Rain {
             hop: data.hop.min(levels.saturating_add(1)),
             marks: Flags(data.flags.0 & Flags::DELEGATED.0),
             arc: 1,
+            end: None,
             watermark: 0,
             budget: budget(view.gaps(), self.config.adoption),
             custodians: self.config.cleanup.custodians,
@@ -406,7 +408,7 @@ impl Rain {
         if !old {
             let limit = (data.limit, data.flags);
             let reach = self.reach_of(cx, (&id, &message), peer, limit, Some(data.view));
-            self.grow(cx, id, &mut message, reach, data.flags);
+            self.grow(cx, id, &mut message, reach, limit);
         }
         if self.config.redundancy == Some(Redundancy::Thirds) && way != Way::Redundant {
             self.add_copies(cx, id, &mut message, Redundancy::Thirds);

@@ -34,6 +34,8 @@ pub(super) struct Message {
     pub marks: Flags,
     /// Slots of the arc that was planned, itself the first; 1 = none but this node.
     pub arc: u32,
+    /// Where it ends, as it was said.
+    pub end: Option<MemberKey>,
     /// The lowest level of the legacy tree that was not acted on is at or below this: levels above
     /// it and below the first copy's are done.
     pub watermark: u8,

@@ -430,7 +430,7 @@ impl Rain {
             // Whose view it is was not said: the arc is taken as it is.
             let way = (duty.limit, duty.flags);
             let reach = rain.reach_of(cx, (&id, message), peer, way, None);
-            rain.grow(cx, id, message, reach, duty.flags);
+            rain.grow(cx, id, message, reach, (duty.limit, duty.flags));
             true
         });
         match acked {
@@ -544,7 +544,7 @@ impl Rain {
         id: MessageId,
         message: &mut Message,
         reach: u32,
-        flags: Flags,
+        (limit, flags): (Limit, Flags),
     ) {
         if flags.has(Flags::DELEGATED) {
             message.marks = message.marks.with(Flags::DELEGATED);
@@ -552,6 +552,10 @@ impl Rain {
         if self.config.shape == Shape::Exact {
             if reach > message.arc {
                 let before = core::mem::replace(&mut message.arc, reach);
+                message.end = match limit {
+                    Limit::Key(key) => Some(key),
+                    Limit::Level(_) => None,
+                };
                 self.plant(cx, id, message, (before, reach));
             }
             return;
@@ -614,22 +618,24 @@ impl Rain {
             return;
         };
         let n = message.view.members();
-        let steps: (u32, u32, u32) = match redundancy {
-            Redundancy::OriginatorStar if message.hop == 0 => (1, n, 1),
-            Redundancy::Thirds => (n / 3, n, (n / 3).max(1)),
-            Redundancy::OriginatorStar | Redundancy::None | Redundancy::AskedStar => return,
+        let thirds = tree::legacy_targets(n, tree::levels(n));
+        let all = match redundancy {
+            Redundancy::OriginatorStar if message.hop == 0 => 1..n,
+            Redundancy::OriginatorStar
+            | Redundancy::Thirds
+            | Redundancy::None
+            | Redundancy::AskedStar => 0..0,
         };
-        let (mut at, end, step) = steps;
-        let thirds = redundancy == Redundancy::Thirds;
-        let last = if thirds { n / 3 * 2 } else { end };
-        while at < end && at <= last {
-            let to = message.view.ahead(seat, at);
+        let thirds = thirds
+            .into_iter()
+            .filter(|_| redundancy == Redundancy::Thirds);
+        for offset in all.chain(thirds) {
+            let to = message.view.ahead(seat, offset);
             let key = message.key(to);
             if to != seat && self.peers.is_up(&key, self.config.reach) {
                 let limit = Limit::Key(message.key(message.view.ahead(to, 1)));
                 self.pay(cx, id, message, to, (limit, Flags::REDUNDANT));
             }
-            at = at.saturating_add(step);
         }
     }
 
@@ -751,8 +757,15 @@ pub(super) fn entries(
 fn limit_of(shape: Shape, message: &Message, task: Task) -> Limit {
     match shape {
         Shape::Exact => {
-            let end = message.view.ahead(task.seat, task.len);
-            Limit::Key(message.key(end))
+            let view = &message.view;
+            let end = view.ahead(task.seat, task.len);
+            // Where the own arc ends, as it was said: it need not be a member here, and others
+            // who know members before it must not take them twice.
+            let said = message.end.filter(|key| {
+                let at = view.seat_from(key);
+                end == if at >= view.members() { 0 } else { at }
+            });
+            Limit::Key(said.unwrap_or_else(|| message.key(end)))
         }
         Shape::Legacy | Shape::LegacyForwardAll => {
             Limit::Level(u8::try_from(task.len).unwrap_or(u8::MAX))
