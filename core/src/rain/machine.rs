@@ -378,10 +378,15 @@ impl Rain {
                 ranges,
             } => self.on_pull(cx, peer, &group, (origin, boot), &ranges),
             Frame::Credit { bytes } => self.on_credit(cx, peer, bytes),
+            Frame::Relay {
+                to,
+                from,
+                ttl,
+                frame,
+            } => self.on_relay(cx, peer, (to, from), ttl, *frame),
             // The link's own, and groups without a ledger.
             Frame::Hello { .. }
             | Frame::Proof { .. }
-            | Frame::Relay { .. }
             | Frame::Join { .. }
             | Frame::Leave { .. }
             | Frame::Ping { .. }

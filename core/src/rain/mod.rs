@@ -38,6 +38,7 @@
 mod check;
 mod cleanup;
 pub mod config;
+mod detour;
 pub mod event;
 mod frontier;
 mod group;

@@ -148,9 +148,10 @@ impl Rain {
         let before = message.duties.get(&task.seat).copied();
         let flags = task.flags.with(Flags::WANT_ACK);
         let limit = limit_of(self.config.shape, message, task);
+        let direct = self.peers.is_up(&key, self.config.reach);
         let stage = if message.verdict == Judged::Awaited {
             Stage::Unsent
-        } else if self.peers.is_up(&key, self.config.reach) {
+        } else if direct {
             let sent = before.is_some_and(|work| work.stage == Stage::Sent);
             if held || sent {
                 self.tell(cx, id, message, task.seat, (limit, flags));
@@ -166,6 +167,12 @@ impl Rain {
         } else if self.call(cx, key) {
             wait += self.config.times.dial;
             Stage::Unsent
+        } else if self.has_way(&key) {
+            // Through others, there and back.
+            self.pay(cx, id, message, task.seat, (limit, flags));
+            let hops = u32::from(message.view.gaps().levels()).saturating_mul(2);
+            wait += self.peers.hop() * hops.saturating_mul(2);
+            Stage::Sent
         } else {
             return false;
         };
@@ -174,7 +181,7 @@ impl Rain {
             flags: task.flags,
             stage,
             sent: cx.now,
-            once: before.is_none() && stage == Stage::Sent,
+            once: before.is_none() && stage == Stage::Sent && direct,
         };
         message.duties.insert(task.seat, work);
         if message.verdict != Judged::Awaited {
@@ -367,14 +374,11 @@ impl Rain {
         message.report.payloads = message.report.payloads.saturating_add(1);
         self.stats.payloads = self.stats.payloads.saturating_add(1);
         self.stats.payload_bytes = self.stats.payload_bytes.saturating_add(bytes.into());
-        cx.act(Action::Send {
-            peer,
-            frame: Frame::Data(Box::new(data)),
-            priority: match message.class {
-                MessageClass::Ordinary => Priority::Bulk,
-                MessageClass::Consensus => Priority::Urgent,
-            },
-        });
+        let priority = match message.class {
+            MessageClass::Ordinary => Priority::Bulk,
+            MessageClass::Consensus => Priority::Urgent,
+        };
+        self.emit(cx, peer, Frame::Data(Box::new(data)), priority);
     }
 
     /// Sends an arc to one that holds the message.
@@ -396,15 +400,10 @@ impl Rain {
         self.send(cx, message.key(seat), Frame::Duty(duty));
     }
 
-    /// Sends a frame without payload to a member that is up.
+    /// Sends a frame without payload to a member.
     pub(super) fn send(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey, frame: Frame) {
         self.stats.controls = self.stats.controls.saturating_add(1);
-        let priority = Priority::Control;
-        cx.act(Action::Send {
-            peer,
-            frame,
-            priority,
-        });
+        self.emit(cx, peer, frame, Priority::Control);
     }
 
     pub(super) fn nack(

@@ -364,3 +364,36 @@ fn what_has_expired_is_not_taken_again() {
     assert_eq!(world.got[1], 1);
     assert_eq!(world.rains[1].held().count(), 0);
 }
+
+/// Members that know only those at their gaps, and may dial nobody.
+#[test]
+fn a_member_that_cannot_be_dialled_is_reached_through_others() {
+    let n = 27;
+    let mut config = bare();
+    config.reach = Reach::Told;
+    config.limits.dials = 0;
+    let mut world = World::new(n, &config);
+    let up = |peer| Event::Up {
+        peer,
+        round_trip: None,
+        payload_max: 1 << 20,
+        credit: 1 << 20,
+    };
+    // Nobody is connected to the member two thirds of the ring from the publisher but those at
+    // smaller gaps before it.
+    for at in 0..n {
+        for offset in [1, 2, 3, 6, 9, 18] {
+            let to = (at + offset) % n;
+            let cut = (at, to) == (0, 18);
+            if !cut {
+                world.tell(at, up(member(to)));
+                world.tell(to, up(member(at)));
+            }
+        }
+    }
+    world.publish(0);
+    world.run(LONG);
+    assert_eq!(world.missed(), []);
+    let adopted: u32 = world.done.iter().map(|(_, report)| report.adopted).sum();
+    assert_eq!(adopted, 0, "the child served its arc itself");
+}
