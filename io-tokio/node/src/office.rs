@@ -5,12 +5,12 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use samanea_core::governor::Saved;
+use samanea_core::{governor::Saved, node::Engine};
 
 use crate::{
     control::{Goals, ROWS_MAX, Source, Table},
     driver::Handle,
-    metrics::{Figures, Measures},
+    metrics::{Figures, Measures, Rain},
     peers::{self, Explained},
 };
 
@@ -23,11 +23,25 @@ pub fn figures(handle: &Handle, measures: &Measures) -> Figures {
             conns: engine.manager().counters(),
             tip: engine.chain().tip(),
             served: engine.chain().served(),
+            rain: rain(engine),
             ..Figures::default()
         }
     });
     figures.measured = measures.now();
     figures
+}
+
+fn rain(engine: &Engine) -> Option<Rain> {
+    let rain = engine.rain()?;
+    let wanted = engine.members_wanted();
+    let linked = wanted.iter().filter(|(_, conn)| conn.is_some());
+    Some(Rain {
+        stats: *rain.stats(),
+        groups: rain.groups().count() as u64,
+        held: rain.held().count() as u64,
+        linked: linked.count() as u64,
+        wanted: wanted.len() as u64,
+    })
 }
 
 /// What is to be kept over a restart.

@@ -33,6 +33,8 @@ pub(super) enum Command {
     Peers(office::Peers),
     /// Explains one peer of a running node: why it is what it is, and what is waited for
     Explain(office::Explain),
+    /// Makes the key of a member of structured gossip and tells its public half
+    GossipKey(GossipKey),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -175,6 +177,11 @@ pub(super) struct Run {
     /// Record the node
     #[arg(long, value_name = "FILE")]
     pub(super) tape: Option<PathBuf>,
+    /// Take part in structured gossip as the member with this key, as gossip-key or openssl
+    /// writes it. Its numbers are told as samanea_rain_*. A member is not recorded: a tape could
+    /// not be replayed without its key
+    #[arg(long, value_name = "FILE", conflicts_with = "tape")]
+    pub(super) gossip_key: Option<PathBuf>,
     /// From this many inbound connections on accepting slows down; by default three quarters of
     /// --hard-limit
     #[arg(long, value_name = "N")]
@@ -211,6 +218,19 @@ pub(super) struct Ping {
     /// The longest that any one answer may take
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub(super) timeout: u32,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct GossipKey {
+    /// Where the key is written: a new file, never one that is there, in PEM (PKCS #8)
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Write the seed as 64 hexadecimal digits instead
+    #[arg(long)]
+    pub(super) hex: bool,
+    /// Make no key: tell the public half of the one in the file
+    #[arg(long, conflicts_with = "hex")]
+    pub(super) show: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -6,6 +6,7 @@
 
 mod args;
 mod devnet;
+mod gossip_key;
 mod judging;
 mod office;
 mod ping;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::main(args),
         Command::Peers(args) => office::peers(args),
         Command::Explain(args) => office::explain(args),
+        Command::GossipKey(args) => gossip_key::main(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,19 +3,19 @@
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use samanea_core::{
-    base::{Point, Rules, Tip},
+    base::{MemberKey, Point, Rules, Tip},
     chain::Start,
     governor::Targets,
     manager::Limits,
-    node::{Command, Config, Engine, Node},
+    node::{Command, Config, Engine, Gossip, Node},
 };
-use samanea_std::{Options, descriptors};
+use samanea_std::{Options, clock, descriptors, gossip::Voice};
 use samanea_tokio::Dns;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
-    Failure, args,
+    Failure, args, gossip_key,
     judging::Judging,
     office::Working,
     plan, read_chain,
@@ -36,6 +36,8 @@ use crate::{
 pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
     let settings = plan::settings(args)?;
     let roots = plan::roots(args, &settings)?;
+    let key = args.gossip_key.as_deref().map(gossip_key::load).transpose();
+    let key = key.map_err(|error| Failure::input(format!("--gossip-key {error}")))?;
     if args.only_plan {
         if let Some(roots) = &roots {
             plan::tell(roots, &settings);
@@ -49,6 +51,8 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
     // The command line asks for it unless nothing is run.
     let mut config = Config::new(args.magic.unwrap_or_default());
     config.chain.start = start(args, chain.first())?;
+    let voice = key.map(Voice::of);
+    config.gossip = voice.as_ref().and_then(Voice::member).map(member);
     if chain.len() > config.chain.headers_max {
         config.chain.headers_max = chain.len();
     }
@@ -74,7 +78,13 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
              trustable local roots are used; --slot-zero says it"
         );
     }
-    runtime()?.block_on(run(args, config, chain, roots, slots))
+    runtime()?.block_on(run(args, config, (chain, voice), roots, slots))
+}
+
+/// A member in a life of its own: later than those before it, unless the clock was set back.
+fn member(key: MemberKey) -> Gossip {
+    let boot = u32::try_from(clock::wall().as_secs()).unwrap_or(u32::MAX);
+    Gossip::new(key, boot)
 }
 
 /// The accept limits as given.
@@ -140,7 +150,7 @@ fn start(args: &args::Run, first: Option<&Block>) -> Result<Start, Failure> {
 async fn run(
     args: &args::Run,
     mut config: Config,
-    chain: Vec<Block>,
+    (chain, voice): (Vec<Block>, Option<Voice>),
     roots: Option<plan::Roots>,
     slots: Option<SlotClock>,
 ) -> Result<(), Failure> {
@@ -160,7 +170,14 @@ async fn run(
     let mut office = args.office.open()?;
     config.governor.trace |= office.traces();
     let measures = Measures::new(slots);
-    let app = Arc::new(App::new(config.chain.headers_max).measuring(measures));
+    let mut app = App::new(config.chain.headers_max).measuring(measures);
+    if let Some(voice) = voice {
+        app = app.speaking(voice);
+    }
+    let app = Arc::new(app);
+    if let Some(gossip) = &config.gossip {
+        info!(member = %gossip.member, boot = gossip.boot, "structured gossip");
+    }
     let node = Node::new(Engine::new(config), seed);
     let mut options = Options::default();
     options.listen.clone_from(&args.listen);

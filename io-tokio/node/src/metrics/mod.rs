@@ -1,4 +1,5 @@
-//! What a node tells of itself in numbers, under the names that operators of a Cardano node know.
+//! What a node tells of itself in numbers, under the names that operators of a Cardano node know;
+//! what such a node does not have, structured gossip, under names of our own.
 //!
 //! ```text
 //!  notices ──▶ Measures ──┐
@@ -13,6 +14,7 @@
 
 mod measures;
 mod names;
+mod rain;
 mod serve;
 
 use prometheus::{Encoder, TextEncoder, proto};
@@ -20,6 +22,7 @@ use samanea_core::{base::Tip, chain::Served, governor, manager};
 
 pub use measures::{Churned, Measured, Measures};
 pub use names::{ALL, Kind, Name, PREFIX};
+pub use rain::{RAIN, RAIN_PREFIX, Rain};
 pub use serve::{Bind, Server, scrape};
 
 /// The numbers of one moment.
@@ -35,11 +38,19 @@ pub struct Figures {
     pub served: Served,
     /// What was measured along the way.
     pub measured: Measured,
+    /// Structured gossip, where the node has a part in it.
+    pub rain: Option<Rain>,
 }
 
 /// The text of a scrape.
 pub fn to_text(figures: &Figures) -> Result<String, prometheus::Error> {
-    let mut families: Vec<_> = ALL.iter().map(|name| family(name, figures)).collect();
+    let mut families: Vec<_> = ALL
+        .iter()
+        .map(|name| family(PREFIX, name, figures))
+        .collect();
+    if figures.rain.is_some() {
+        families.extend(RAIN.iter().map(|name| family(RAIN_PREFIX, name, figures)));
+    }
     families.push(build());
     let mut text = Vec::new();
     TextEncoder::new().encode(&families, &mut text)?;
@@ -49,7 +60,7 @@ pub fn to_text(figures: &Figures) -> Result<String, prometheus::Error> {
 /// The content type of that text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-fn family(name: &Name, figures: &Figures) -> proto::MetricFamily {
+fn family(prefix: &str, name: &Name, figures: &Figures) -> proto::MetricFamily {
     let value = (name.value)(figures);
     let mut metric = proto::Metric::default();
     let kind = match name.kind {
@@ -66,7 +77,7 @@ fn family(name: &Name, figures: &Figures) -> proto::MetricFamily {
             proto::MetricType::COUNTER
         }
     };
-    named(&format!("{PREFIX}{}", name.name), name.help, kind, metric)
+    named(&format!("{prefix}{}", name.name), name.help, kind, metric)
 }
 
 /// What was built: always 1, with labels.

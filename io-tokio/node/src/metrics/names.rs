@@ -31,7 +31,11 @@ pub struct Name {
     pub value: fn(&Figures) -> f64,
 }
 
-const fn gauge(name: &'static str, help: &'static str, value: fn(&Figures) -> f64) -> Name {
+pub(super) const fn gauge(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&Figures) -> f64,
+) -> Name {
     Name {
         name,
         help,
@@ -40,7 +44,11 @@ const fn gauge(name: &'static str, help: &'static str, value: fn(&Figures) -> f6
     }
 }
 
-const fn counter(name: &'static str, help: &'static str, value: fn(&Figures) -> f64) -> Name {
+pub(super) const fn counter(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&Figures) -> f64,
+) -> Name {
     Name {
         name,
         help,
@@ -54,7 +62,7 @@ const fn counter(name: &'static str, help: &'static str, value: fn(&Figures) -> 
     clippy::cast_precision_loss,
     reason = "every number of this format is a double"
 )]
-const fn real(n: u64) -> f64 {
+pub(super) const fn real(n: u64) -> f64 {
     n as f64
 }
 
