@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{
-    Config, Event, Fact, Fault, Order, Profile, Temperature,
+    Config, Connection, Event, Fact, Fault, Order, Profile, Temperature,
     hostile::segment,
     tests::{Pair, faults, offer},
 };
@@ -178,7 +178,7 @@ fn a_link_opened_anew_before_the_old_one_is_over_stands() {
     assert_eq!(said(&b), [&Frame::Credit { bytes: 8 }]);
     pair.order(1, word(9));
     assert_eq!(said(&pair.take(0)), [&Frame::Credit { bytes: 9 }]);
-    assert!(pair.ends.iter().all(|end| end.is_linked()));
+    assert!(pair.ends.iter().all(Connection::is_linked));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_link_alone_keeps_its_connection_alive() {
     }
     assert_eq!(faults(&pair.take(0)), []);
     assert_eq!(faults(&pair.take(1)), []);
-    assert!(pair.ends.iter().all(super::Connection::is_linked));
+    assert!(pair.ends.iter().all(Connection::is_linked));
 }
 
 #[test]
