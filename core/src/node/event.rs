@@ -1,6 +1,6 @@
 //! All that a node can be told.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use core::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
@@ -162,7 +162,7 @@ pub enum Command {
         /// The first tip has this slot or a later one.
         slot: Slot,
     },
-    /// Who is in a group of structured gossip. This and the next five do nothing in a node that
+    /// Who is in a group of structured gossip. This and the next seven do nothing in a node that
     /// has no part in it.
     View {
         /// The members.
@@ -172,6 +172,17 @@ pub enum Command {
     },
     /// A group of structured gossip is no longer ours to know.
     Forget(GroupId),
+    /// Join a group that has no ledger.
+    JoinGroup {
+        /// Which.
+        group: GroupId,
+        /// Where this node can be dialled, as others are to be told.
+        address: Bytes,
+        /// Members to begin with; their addresses are told by `Member`.
+        contacts: Vec<MemberKey>,
+    },
+    /// Leave such a group.
+    LeaveGroup(GroupId),
     /// Where a member of groups can be dialled; `None` = nowhere.
     Member {
         /// Who.

@@ -88,6 +88,10 @@ fn bounds(rain: &Rain) -> Result<(), Violated> {
     for group in groups {
         let small = group.views.len() <= limits.views.max(1)
             && group.parked.len() <= limits.parked
+            && group
+                .membership
+                .as_ref()
+                .is_none_or(|of| of.len() <= limits.peers.max(1))
             && group.frontiers.len() <= limits.origins.saturating_add(1)
             && !group.views.is_empty();
         holds(small, 1, "a group holds no more than its maximum")?;

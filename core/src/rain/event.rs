@@ -26,6 +26,19 @@ pub enum Event {
     },
     /// The group is no longer ours to know.
     Forget(GroupId),
+    /// Join a group that has no ledger: its members say themselves who they are. One that is known
+    /// already is left alone.
+    Join {
+        /// Which.
+        group: GroupId,
+        /// Where this node can be dialled, as others are to be told: `host:port`, at most 255
+        /// bytes; empty when nowhere.
+        address: Bytes,
+        /// Members to begin with, at most 16.
+        contacts: Vec<MemberKey>,
+    },
+    /// Leave such a group.
+    Leave(GroupId),
     /// Broadcast. Answered by [`Notice::Published`] or [`Notice::Refused`].
     Publish {
         /// The caller's name for it.
@@ -108,6 +121,13 @@ pub enum Action {
     Dial {
         /// Who.
         peer: MemberKey,
+    },
+    /// A member of a group without a ledger has said where it can be dialled.
+    Address {
+        /// Who.
+        peer: MemberKey,
+        /// As it said: at most 255 bytes that need not mean anything.
+        address: Bytes,
     },
     /// Whom a group wants connections to; replaces what was said of the group before.
     Interest(Interest),

@@ -2,7 +2,7 @@
 
 use alloc::{collections::VecDeque, vec::Vec};
 
-use super::{View, frontier::Frontiers};
+use super::{View, frontier::Frontiers, membership::Membership};
 use crate::{
     base::{Instant, MemberKey},
     proto::rain_link::Data,
@@ -21,6 +21,8 @@ pub(super) struct Group {
     pub next: u64,
     /// Messages of views that are not known yet.
     pub parked: VecDeque<Parked>,
+    /// Of a group without a ledger.
+    pub membership: Option<Membership>,
 }
 
 /// A message that waits for its view.
@@ -40,6 +42,7 @@ impl Group {
             frontiers: Frontiers::default(),
             next: 0,
             parked: VecDeque::new(),
+            membership: None,
         }
     }
 

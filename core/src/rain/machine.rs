@@ -16,7 +16,7 @@ use crate::{
     base::{
         Cx, Deadlines, GroupId, Instant, Machine, MemberKey, MessageId, Site, Violated, violated,
     },
-    proto::rain_link::Frame,
+    proto::rain_link::{Frame, Record},
 };
 
 /// Structured gossip of one node. See the [module](super).
@@ -71,6 +71,8 @@ pub(super) enum Timer {
     Park(u32),
     /// A group ends.
     Group(u32),
+    /// Neighbours are asked whether they are there.
+    Ping(u32),
 }
 
 /// Counts since the beginning.
@@ -218,6 +220,11 @@ impl Rain {
             return Self::notice(cx, Notice::OldView { group, epoch });
         }
         let interest = interest::of(&view, &self.me, &self.config);
+        let open = self.groups.get(&group);
+        if open.is_some_and(|known| known.membership.is_some()) {
+            // Its members say themselves who they are.
+            return self.stale();
+        }
         let no = if let Some(known) = self.groups.get_mut(&group) {
             known.views.push_back(view);
             while known.views.len() > self.config.limits.views.max(1) {
@@ -225,16 +232,8 @@ impl Rain {
             }
             known.no
         } else {
-            let no = self.number;
-            self.number = self.number.saturating_add(1);
-            self.numbers.insert(no, group.clone());
+            let no = self.number_of_new(cx, &group);
             self.groups.insert(group.clone(), Group::new(no, view));
-            let tick = self.config.times.digest;
-            let millis = u32::try_from(tick.as_millis()).unwrap_or(u32::MAX);
-            let first = cx.choice.below(Site::RAIN_DIGEST, no.into(), millis);
-            let first = core::time::Duration::from_millis(first.into());
-            self.timers
-                .set(Timer::Digest(no), Some(cx.now.after(first)));
             no
         };
         let ends = expires.map(|span| cx.now.after(span));
@@ -244,8 +243,22 @@ impl Rain {
         self.unpark(cx, &group, epoch);
     }
 
+    /// A number for a group that is new, and the time of its first digest.
+    pub(super) fn number_of_new(&mut self, cx: &mut Cx<'_, Action>, group: &GroupId) -> u32 {
+        let no = self.number;
+        self.number = self.number.saturating_add(1);
+        self.numbers.insert(no, group.clone());
+        let tick = self.config.times.digest;
+        let millis = u32::try_from(tick.as_millis()).unwrap_or(u32::MAX);
+        let first = cx.choice.below(Site::RAIN_DIGEST, no.into(), millis);
+        let first = core::time::Duration::from_millis(first.into());
+        let at = cx.now.after(first);
+        self.timers.set(Timer::Digest(no), Some(at));
+        no
+    }
+
     /// Forgets a group and all that is held of it.
-    fn on_forget(&mut self, cx: &mut Cx<'_, Action>, group: &GroupId) {
+    pub(super) fn on_forget(&mut self, cx: &mut Cx<'_, Action>, group: &GroupId) {
         let Some(known) = self.groups.remove(group) else {
             return self.stale();
         };
@@ -254,6 +267,7 @@ impl Rain {
             Timer::Digest(known.no),
             Timer::Park(known.no),
             Timer::Group(known.no),
+            Timer::Ping(known.no),
         ] {
             self.timers.set(timer, None);
         }
@@ -294,6 +308,10 @@ impl Rain {
             }
         });
         self.greet(cx, peer);
+        let groups: Vec<GroupId> = self.groups.keys().cloned().collect();
+        for group in groups {
+            self.introduce_to(cx, &group, peer);
+        }
     }
 
     fn on_down(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey) {
@@ -343,6 +361,7 @@ impl Rain {
                 Timer::Watch(peer) => self.watch(cx, peer),
                 Timer::Digest(no) => self.digest_tick(cx, no),
                 Timer::Park(no) => self.park_ends(cx, no),
+                Timer::Ping(no) => self.ping_tick(cx, no),
                 Timer::Group(no) => {
                     if let Some(group) = self.numbers.get(&no).cloned() {
                         self.on_forget(cx, &group);
@@ -384,14 +403,15 @@ impl Rain {
                 ttl,
                 frame,
             } => self.on_relay(cx, peer, (to, from), ttl, *frame),
-            // The link's own, and groups without a ledger.
-            Frame::Hello { .. }
-            | Frame::Proof { .. }
-            | Frame::Join { .. }
-            | Frame::Leave { .. }
-            | Frame::Ping { .. }
-            | Frame::Pong { .. }
-            | Frame::Members { .. } => self.stale(),
+            Frame::Join { group, record } => self.on_join(cx, peer, &group, record),
+            Frame::Leave { group, record } => {
+                self.on_records(cx, peer, &group, [Record::Left(record)].into());
+            }
+            Frame::Members { group, records } => self.on_records(cx, peer, &group, records),
+            Frame::Ping { group, view } => self.on_ping(cx, peer, &group, view, true),
+            Frame::Pong { group, view } => self.on_ping(cx, peer, &group, view, false),
+            // The link's own.
+            Frame::Hello { .. } | Frame::Proof { .. } => self.stale(),
         }
     }
 }
@@ -404,6 +424,12 @@ impl Machine for Rain {
         match event {
             Event::View { view, expires } => self.on_view(cx, view, expires),
             Event::Forget(group) => self.on_forget(cx, &group),
+            Event::Join {
+                group,
+                address,
+                contacts,
+            } => self.join(cx, group, address, contacts),
+            Event::Leave(group) => self.leave(cx, &group),
             Event::Publish {
                 tag,
                 group,

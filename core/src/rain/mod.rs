@@ -47,6 +47,7 @@ mod intake;
 mod interest;
 pub mod links;
 mod machine;
+mod membership;
 mod message;
 mod peers;
 mod promises;

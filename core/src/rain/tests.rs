@@ -12,6 +12,7 @@ use crate::base::{
 use crate::proto::rain_link::{Flags, Frame};
 
 mod coverage;
+mod open;
 mod stories;
 
 /// Rules of one member: a short hash in four parts, and a signature that anybody could make.
@@ -155,6 +156,7 @@ impl World {
             Action::Notice(Notice::Done { report, .. }) => self.done.push((at, report)),
             Action::Notice(notice) => self.notices.push((at, notice)),
             Action::Dial { .. }
+            | Action::Address { .. }
             | Action::Cancel { .. }
             | Action::Interest(_)
             | Action::Validate { .. } => {}

@@ -54,6 +54,19 @@ impl Engine {
                 self.gossip(cx, rain::Event::View { view, expires });
             }
             Command::Forget(group) => self.gossip(cx, rain::Event::Forget(group)),
+            Command::JoinGroup {
+                group,
+                address,
+                contacts,
+            } => self.gossip(
+                cx,
+                rain::Event::Join {
+                    group,
+                    address,
+                    contacts,
+                },
+            ),
+            Command::LeaveGroup(group) => self.gossip(cx, rain::Event::Leave(group)),
             Command::Member { key, addr } => self.member_lives_at(cx, key, addr),
             Command::Publish {
                 tag,

@@ -101,6 +101,12 @@ impl Engine {
             rain::Action::Cancel { .. } => {}
             rain::Action::Dial { peer } => self.call_member(cx, peer),
             rain::Action::Interest(interest) => self.want(cx, &interest),
+            rain::Action::Address { peer, address } => {
+                // Names are the application's to resolve; what is no address is nowhere.
+                let addr = core::str::from_utf8(&address).ok();
+                let addr = addr.and_then(|text| text.parse().ok());
+                self.member_lives_at(cx, peer, addr);
+            }
             rain::Action::Deliver(delivery) => {
                 cx.act(Action::Notify(Notice::Delivered(Box::new(delivery))));
             }
