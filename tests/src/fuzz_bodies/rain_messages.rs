@@ -137,7 +137,6 @@ fn payload_is_shared(frame: &Frame, bytes: &Bytes) {
 
 /// Bytes that a frame holds on the heap, a payload not counted: that is shared.
 fn held(frame: &Frame) -> usize {
-    let group = |group: &GroupId| (1 << group.depth()) * size_of::<GroupId>();
     match frame {
         Frame::Relay { frame, .. } => size_of::<Frame>() + held(frame),
         Frame::Data(data) => size_of_val(&**data) + group(&data.group),
@@ -167,6 +166,16 @@ fn held(frame: &Frame) -> usize {
         | Frame::Ping { group: of, .. }
         | Frame::Pong { group: of, .. } => group(of),
         Frame::Hello { .. } | Frame::Duty(_) | Frame::Credit { .. } | Frame::Proof { .. } => 0,
+    }
+}
+
+/// Bytes that a term holds on the heap.
+fn group(term: &GroupId) -> usize {
+    match term {
+        GroupId::Union(both) | GroupId::Minus(both) => {
+            size_of_val(&**both) + group(&both.0) + group(&both.1)
+        }
+        GroupId::AllStaked | GroupId::Role(_) | GroupId::Session(_) | GroupId::Custom(_) => 0,
     }
 }
 
