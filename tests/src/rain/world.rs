@@ -437,6 +437,7 @@ impl World {
             Action::Deliver(delivery) => self.deliver(at, &delivery),
             // Everybody can be reached.
             Action::Dial { .. }
+            | Action::Address { .. }
             | Action::Cancel { .. }
             | Action::Interest(_)
             | Action::Validate { .. }
