@@ -56,24 +56,22 @@ impl Rain {
 
     /// The next member on the way, and how often the frame may be passed on from there.
     fn way(&self, to: &MemberKey) -> Option<(MemberKey, u8)> {
-        let views = self.groups.values().filter_map(|group| group.newest());
-        views
-            .filter_map(|view| {
-                let (seat, end) = (view.seat(&self.me)?, view.seat(to)?);
-                let far = view.distance(seat, end);
-                let gaps = view.gaps();
-                let ttl = gaps.levels().saturating_mul(2);
-                let steps = (1..=gaps.levels()).rev().flat_map(|level| {
-                    let gap = gaps.gap(level);
-                    [gap.saturating_mul(2), gap]
-                });
-                let mut nearer = steps
-                    .filter(|steps| *steps < far)
-                    .filter_map(|steps| view.key(view.ahead(seat, steps)))
-                    .filter(|key| self.peers.is_up(key, self.config.reach));
-                Some((nearer.next()?, ttl))
-            })
-            .next()
+        let mut views = self.groups.values().filter_map(|group| group.newest());
+        views.find_map(|view| {
+            let (seat, end) = (view.seat(&self.me)?, view.seat(to)?);
+            let far = view.distance(seat, end);
+            let gaps = view.gaps();
+            let ttl = gaps.levels().saturating_mul(2);
+            let steps = (1..=gaps.levels()).rev().flat_map(|level| {
+                let gap = gaps.gap(level);
+                [gap.saturating_mul(2), gap]
+            });
+            let mut nearer = steps
+                .filter(|steps| *steps < far)
+                .filter_map(|steps| view.key(view.ahead(seat, steps)))
+                .filter(|key| self.peers.is_up(key, self.config.reach));
+            Some((nearer.next()?, ttl))
+        })
     }
 
     /// A frame came through another.

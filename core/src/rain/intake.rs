@@ -365,7 +365,7 @@ impl Rain {
             boot: data.boot,
             seq: data.seq,
             signature: data.signature,
-            payload: data.payload,
+            payload: kept(data.payload),
             class: MessageClass::Ordinary,
             way,
             via: peer,
@@ -596,6 +596,18 @@ enum Refused {
     /// With one, and perhaps blame.
     Say(Why, Option<Misdeed>),
 }
+
+/// A small payload on its own, so that it does not keep what else was read with it.
+fn kept(payload: Bytes) -> Bytes {
+    if payload.len() <= COPIED_MAX {
+        Bytes::copy_from_slice(&payload)
+    } else {
+        payload
+    }
+}
+
+/// Payloads of at most so many bytes are copied.
+const COPIED_MAX: usize = 1_024;
 
 fn way_of(flags: Flags) -> Way {
     if flags.has(Flags::CHAIN) {

@@ -428,7 +428,7 @@ impl Machine for Rain {
                 group,
                 address,
                 contacts,
-            } => self.join(cx, group, address, contacts),
+            } => self.join(cx, &group, address, contacts),
             Event::Leave(group) => self.leave(cx, &group),
             Event::Publish {
                 tag,

@@ -115,16 +115,16 @@ impl Rain {
     pub(super) fn join(
         &mut self,
         cx: &mut Cx<'_, Action>,
-        group: GroupId,
+        group: &GroupId,
         address: Bytes,
         contacts: Vec<MemberKey>,
     ) {
         let full = self.groups.len() >= self.config.limits.groups;
-        if full || address.len() > ADDRESS_BYTES_MAX || self.groups.contains_key(&group) {
+        if full || address.len() > ADDRESS_BYTES_MAX || self.groups.contains_key(group) {
             return self.stale();
         }
         let boot = self.boot;
-        let Some(own) = self.own_join(cx, &group, boot, &address) else {
+        let Some(own) = self.own_join(cx, group, boot, &address) else {
             let (tag, why) = (0, Refusal::NoKey);
             return Self::notice(cx, Notice::Refused { tag, why });
         };
@@ -143,13 +143,13 @@ impl Rain {
         let Ok(view) = View::new(group.clone(), 0, None, [self.me.into()], cx.rules) else {
             return self.stale();
         };
-        let no = self.number_of_new(cx, &group);
+        let no = self.number_of_new(cx, group);
         let mut known = Group::new(no, view);
         known.membership = Some(membership);
         self.groups.insert(group.clone(), known);
         let at = cx.now.after(self.config.times.ping);
         self.timers.set(Timer::Ping(no), Some(at));
-        self.introduce(cx, &group);
+        self.introduce(cx, group);
     }
 
     fn own_join(

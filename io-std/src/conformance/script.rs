@@ -339,7 +339,14 @@ impl Script {
             | Command::Restore(_)
             | Command::Judgement(_)
             | Command::FetchMode(_)
-            | Command::OwnAddress(_) => {}
+            | Command::OwnAddress(_)
+            | Command::View { .. }
+            | Command::Forget(_)
+            | Command::JoinGroup { .. }
+            | Command::LeaveGroup(_)
+            | Command::Member { .. }
+            | Command::Publish { .. }
+            | Command::Verdict { .. } => {}
         }
     }
 

@@ -172,6 +172,7 @@ impl Engine {
             return self.count_stale();
         };
         let room = gossip.addresses.len() < gossip.addresses_max;
+        let home = addr;
         match addr {
             Some(addr) if room || gossip.addresses.contains_key(&key) => {
                 gossip.addresses.insert(key, addr);
@@ -182,6 +183,14 @@ impl Engine {
             }
         }
         self.keep_wanted(cx);
+        let there = self
+            .conns
+            .iter()
+            .filter(|(_, entry)| Some(entry.remote) == home);
+        let there: Vec<Serial> = there.map(|(conn, _)| *conn).collect();
+        for conn in there {
+            self.link(conn);
+        }
     }
 
     /// A connection on one of our own versions to where a member lives: the end that dialled opens
@@ -192,7 +201,7 @@ impl Engine {
         };
         let member = self.gossip.as_ref().is_some_and(|gossip| {
             let mut homes = gossip.addresses.values();
-            homes.any(|home| *home == entry.remote)
+            homes.any(|home| *home == entry.remote) && !gossip.links.is_open(conn)
         });
         if member && entry.own_version && entry.role == Role::Initiator {
             self.order(conn, Order::Link);
