@@ -82,6 +82,7 @@ fn bounds(rain: &Rain) -> Result<(), Violated> {
         && rain.bytes <= limits.bytes.max(limits.payload.into())
         && rain.seen.len() <= limits.seen.saturating_add(1)
         && rain.groups.len() <= limits.groups
+        && rain.forgotten.len() <= limits.groups
         && rain.promises.len() <= limits.promises
         && rain.promises.waiters() <= limits.waiters;
     holds(small, 1, "no container holds more than its maximum")?;

@@ -4,7 +4,7 @@
 //! Rules, which together bring a message to every live member that can be reached, as long as one
 //! that does not crash ever holds it:
 //! 1. *Start.* Every holder starts both chains: after a tree copy when the tree should be through,
-//!    after any other copy at once. The left one begins a round trip after the right one.
+//!    after any other copy at once. The left one begins k round trips after the right one.
 //! 2. *Ask.* Who holds it, or takes it, is a *custodian*; k of them end the chain, as does once
 //!    around. Silent ones are passed over.
 //! 3. *Truth.* Only who holds a message says so. Who wants it is sent it and must say that it came.

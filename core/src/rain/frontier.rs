@@ -73,8 +73,8 @@ impl Frontiers {
         }
     }
 
-    /// A message came and is held. Beyond the maximum the origin heard from longest ago of whom
-    /// nothing is held is forgotten.
+    /// A message came and is held. Beyond the maximum the origin heard from longest ago is
+    /// forgotten, one of whom nothing is held first.
     pub(super) fn came(
         &mut self,
         now: Instant,
@@ -106,8 +106,8 @@ impl Frontiers {
             self.by.remove(&(origin, *first));
         }
         if self.by.len() >= origins_max {
-            let idle = self.by.iter().filter(|(_, f)| f.held.is_empty());
-            let oldest = idle.min_by_key(|(key, f)| (f.newest, **key));
+            let all = self.by.iter();
+            let oldest = all.min_by_key(|(key, f)| (!f.held.is_empty(), f.newest, **key));
             if let Some(oldest) = oldest.map(|(key, _)| *key) {
                 self.by.remove(&oldest);
             }

@@ -1,6 +1,9 @@
 //! The machine: what it keeps, and how events come in.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
 
 use super::{
     Action, Config, Event, Gaps, Look, Misdeed, Notice, Seat, Side, View,
@@ -31,6 +34,9 @@ pub struct Rain {
     /// The group of a number, and the next number.
     pub(super) numbers: BTreeMap<u32, GroupId>,
     pub(super) number: u32,
+    /// Forgotten groups, and the numbers of the next own message to them: a number is not used
+    /// twice in one life. At most as many as groups; the first goes first.
+    pub(super) forgotten: VecDeque<(GroupId, u64)>,
     pub(super) peers: Peers,
     pub(super) messages: BTreeMap<MessageId, Message>,
     /// Payload bytes of all messages.
@@ -126,6 +132,7 @@ impl Rain {
             groups: BTreeMap::new(),
             numbers: BTreeMap::new(),
             number: 0,
+            forgotten: VecDeque::new(),
             messages: BTreeMap::new(),
             bytes: 0,
             seen: Seen::new(),
@@ -233,7 +240,9 @@ impl Rain {
             known.no
         } else {
             let no = self.number_of_new(cx, &group);
-            self.groups.insert(group.clone(), Group::new(no, view));
+            let mut fresh = Group::new(no, view);
+            fresh.next = self.next_after_forgotten(&group);
+            self.groups.insert(group.clone(), fresh);
             no
         };
         let ends = expires.map(|span| cx.now.after(span));
@@ -257,12 +266,25 @@ impl Rain {
         no
     }
 
+    /// The number of the next own message to a group, which may have been known before.
+    pub(super) fn next_after_forgotten(&mut self, group: &GroupId) -> u64 {
+        let before = self.forgotten.iter().position(|(of, _)| of == group);
+        let before = before.and_then(|at| self.forgotten.remove(at));
+        before.map_or(0, |(_, next)| next)
+    }
+
     /// Forgets a group and all that is held of it.
     pub(super) fn on_forget(&mut self, cx: &mut Cx<'_, Action>, group: &GroupId) {
         let Some(known) = self.groups.remove(group) else {
             return self.stale();
         };
         self.numbers.remove(&known.no);
+        if known.next > 0 {
+            self.forgotten.push_back((group.clone(), known.next));
+        }
+        if self.forgotten.len() > self.config.limits.groups {
+            self.forgotten.pop_front();
+        }
         for timer in [
             Timer::Digest(known.no),
             Timer::Park(known.no),

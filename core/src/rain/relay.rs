@@ -683,7 +683,10 @@ impl Rain {
             }
         };
         let right = cx.now.after(wait);
-        let left = right.after(hop * 2);
+        // After as many round trips as the right chains of others take to ask this node: whoever
+        // has asked holds it, and is counted unasked.
+        let trip = hop * 2 + self.config.times.clean_tick;
+        let left = right.after(trip * u32::from(message.custodians));
         for (side, at) in [(Side::Right, right), (Side::Left, left)] {
             self.timers.set(Timer::Start(id, side), Some(at));
         }

@@ -351,6 +351,21 @@ fn two_messages_with_one_number_are_told() {
     assert_eq!(world.notices.iter().filter(told).count(), 1);
 }
 
+/// Else others would take its new messages for old ones.
+#[test]
+fn a_group_that_is_forgotten_and_known_again_goes_on_with_its_numbers() {
+    let mut world = World::new(3, &plain());
+    let view = world.rains[0].view(&group()).unwrap().clone();
+    world.publish(0);
+    world.run(Duration::from_secs(2));
+    world.tell(0, Event::Forget(group()));
+    let expires = None;
+    world.tell(0, Event::View { view, expires });
+    world.publish(0);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.got, [2, 2, 2]);
+}
+
 #[test]
 fn what_has_expired_is_not_taken_again() {
     let mut world = World::new(3, &plain());
