@@ -184,7 +184,8 @@ fn tapes(all: &mut Vec<Input>) {
         let name = format!("tape-{len:03}");
         add(all, "manager", &*name, noise(seed, len));
         add(all, "accept", &*name, noise(seed + 100, len));
-        add(all, "governor", name, noise(seed + 200, len));
+        add(all, "governor", &*name, noise(seed + 200, len));
+        add(all, "rain", name, noise(seed + 300, len));
     }
 }
 

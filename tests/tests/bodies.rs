@@ -32,4 +32,5 @@ sieve! {
     manager(512, 500)
     accept(512, 500)
     governor(64, 500)
+    rain(1_024, 400)
 }

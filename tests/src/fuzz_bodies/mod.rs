@@ -13,6 +13,7 @@ mod manager;
 mod messages;
 mod mux;
 mod node;
+mod rain;
 mod rain_messages;
 mod reassembly;
 mod session;
@@ -28,6 +29,7 @@ pub use manager::manager;
 pub use messages::messages;
 pub use mux::mux;
 pub use node::node;
+pub use rain::rain;
 pub use rain_messages::rain_messages;
 pub use reassembly::reassembly;
 pub use session::session;
@@ -50,6 +52,7 @@ pub const ALL: &[Body] = &[
     ("topology", topology),
     ("governor", governor),
     ("rain_messages", rain_messages),
+    ("rain", rain),
 ];
 
 /// Panics when an invariant does not hold.
