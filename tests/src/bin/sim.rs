@@ -18,6 +18,7 @@ use samanea_sim::{
     governor as governor_laws, nodes,
     oracle::Seen,
     play,
+    rain::table,
     scripts::{self, Script},
     tables,
 };
@@ -61,6 +62,9 @@ enum Command {
         #[arg(long, value_parser = seeds, default_value = "0..60")]
         seeds: Range<u64>,
     },
+    /// Measures structured gossip among members of whom some are dead, die, lie, are cut off or
+    /// know of different members, beside other ways to spread a message; prints tables.
+    Rain(Measure),
     /// Writes the hand-made inputs of the fuzz targets.
     Corpus {
         /// Where the directories of the targets are.
@@ -76,6 +80,29 @@ enum Command {
         #[arg(long, default_value = "core/docs/protocols.md")]
         file: PathBuf,
     },
+}
+
+/// What `rain` measures.
+#[derive(Debug, Args)]
+struct Measure {
+    /// Sizes of the group, with commas between.
+    #[arg(long, value_delimiter = ',', default_value = "27,243,1000,10000")]
+    members: Vec<u32>,
+    /// Runs of a cell at a thousand members; ten times as many at a hundred, a fifth at ten
+    /// thousand.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    runs: u32,
+    /// Only these tables: any of dead, dying, liars, views, partitions, with commas between.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "dead,dying,liars,views,partitions"
+    )]
+    tables: Vec<String>,
+    /// Instead: whether ten thousand servicers change a byte or a timer among a hundred
+    /// validators; exit code 1 if so.
+    #[arg(long)]
+    isolation: bool,
 }
 
 /// What `explore` explores.
@@ -136,6 +163,7 @@ fn main() -> ExitCode {
         Command::Explore(scoped) => explore_tables(&scoped),
         Command::Scripts { seeds } => play_scripts(seeds),
         Command::Nodes { seeds } => judge_nodes(seeds),
+        Command::Rain(measure) => measure_rain(&measure),
         Command::Corpus { into } => write_corpus(&into),
         Command::Tables { check, file } => write_tables(check, &file),
     };
@@ -209,6 +237,36 @@ fn explore_tables(scoped: &Scoped) -> Result<(), String> {
         Some(Named::Tables(scope)) => explored(scope, bound),
         None => explored(&scope, bound),
     }
+}
+
+fn measure_rain(measure: &Measure) -> Result<(), String> {
+    if measure.isolation {
+        let (same, steps) = table::isolated(100, 10_000, 1);
+        let text = format!("isolation: {steps} steps of 100 validators, 10,000 servicers around");
+        say(&mut std::io::stdout(), &text);
+        return if same {
+            Ok(())
+        } else {
+            Err("something has changed".into())
+        };
+    }
+    let effort = table::Effort {
+        sizes: measure.members.clone(),
+        runs: measure.runs,
+    };
+    let mut told = |line: &str| say(&mut std::io::stderr(), line);
+    for name in &measure.tables {
+        let text = match name.as_str() {
+            "dead" => table::dead(&effort, &mut told),
+            "dying" => table::dying(&effort, &mut told),
+            "liars" => table::liars(&effort, &mut told),
+            "views" => table::views(&effort, &mut told),
+            "partitions" => table::partitions(&effort, &mut told),
+            other => return Err(format!("no table is called {other}")),
+        };
+        say(&mut std::io::stdout(), &text);
+    }
+    Ok(())
 }
 
 fn explored<M: Model>(scope: &M, bound: Bound) -> Result<(), String> {

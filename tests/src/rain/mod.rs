@@ -1,5 +1,8 @@
 //! Structured gossip: models to hold the machines against, and worlds of machines alone.
 
+pub mod measure;
 pub mod model;
+pub mod rivals;
+pub mod table;
 pub mod toy;
 pub mod world;
