@@ -152,6 +152,7 @@ impl Engine {
         self.deadlines.set(Timer::Conn(conn), None);
         self.chain_step(cx, chain::Event::Gone(conn));
         self.link_closed(cx, conn);
+        self.call_ended(cx, entry.remote);
         cx.act(Action::Notify(Notice::Down {
             conn,
             remote: entry.remote,

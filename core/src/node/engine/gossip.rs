@@ -3,7 +3,7 @@
 //! The members that a group wants are kept as peers by command, as far as their addresses are
 //! known: so they are dialled, held, and left alone by churn, and they can be told apart from
 //! others by their group's interest alone. A member dialled because a message needs it stays until
-//! its groups' views change.
+//! it is lost or its groups' views change.
 
 use alloc::{
     boxed::Box,
@@ -230,6 +230,24 @@ impl Engine {
         if let Some(other) = other {
             self.gossip(cx, up(&other));
         }
+    }
+
+    /// A connection to this address, or a dial, has ended: a message that waits for a member who
+    /// lives there goes on without it. Whom no group wants is dialled again when a message needs it.
+    pub(super) fn call_ended(&mut self, cx: &mut Cx<'_, Action>, remote: SocketAddr) {
+        let Some(gossip) = &mut self.gossip else {
+            return;
+        };
+        let (links, addresses) = (&gossip.links, &gossip.addresses);
+        let waits = |member: &&MemberKey| {
+            addresses.get(member) == Some(&remote) && links.conn(member).is_none()
+        };
+        let Some(peer) = gossip.called.iter().find(waits).copied() else {
+            return;
+        };
+        gossip.called.remove(&peer);
+        self.gossip(cx, rain::Event::NotDialled { peer });
+        self.keep_wanted(cx);
     }
 
     pub(super) fn link_heard(&mut self, cx: &mut Cx<'_, Action>, conn: Serial, frame: Frame) {

@@ -82,8 +82,8 @@ pub(super) struct Devnet {
 pub(super) struct Rain {
     /// Members of one group instead: one broadcasts, some are killed, and all that live must get
     /// it. Takes a minute at most
-    #[arg(long, conflicts_with_all = ["nodes", "chain", "blocks", "tape", "topology", "roots", "scale"])]
-    pub(super) rain: bool,
+    #[arg(long = "rain", id = "rain", conflicts_with_all = ["nodes", "chain", "blocks", "tape", "topology", "roots", "scale"])]
+    pub(super) on: bool,
     /// With --rain: how many members
     #[arg(long, value_name = "N", default_value_t = 27, requires = "rain", value_parser = clap::value_parser!(u16).range(2..=200))]
     pub(super) members: u16,
@@ -98,8 +98,8 @@ pub(super) struct Rain {
     #[arg(long, value_name = "N", default_value_t = 1, requires = "rain", value_parser = clap::value_parser!(u16).range(1..=200))]
     pub(super) messages: u16,
     /// With --rain: draw the way of the first message
-    #[arg(long, value_name = "FILE.svg", requires = "rain")]
-    pub(super) rain_svg: Option<PathBuf>,
+    #[arg(long = "rain-svg", value_name = "FILE.svg", requires = "rain")]
+    pub(super) svg: Option<PathBuf>,
 }
 
 /// Who knows whom in a devnet at the start.
@@ -178,7 +178,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(super) tape: Option<PathBuf>,
     /// Take part in structured gossip as the member with this key, as gossip-key or openssl
-    /// writes it. Its numbers are told as samanea_rain_*. A member is not recorded: a tape could
+    /// writes it. Its numbers are told as `samanea_rain_*`. A member is not recorded: a tape could
     /// not be replayed without its key
     #[arg(long, value_name = "FILE", conflicts_with = "tape")]
     pub(super) gossip_key: Option<PathBuf>,

@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(super) fn main(args: &args::Devnet) -> Result<(), Failure> {
-    if args.rain.rain {
+    if args.rain.on {
         return rain::main(args);
     }
     let chain = if let Some(dir) = &args.chain {

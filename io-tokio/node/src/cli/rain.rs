@@ -38,7 +38,7 @@ pub(super) fn main(args: &args::Devnet) -> Result<(), Failure> {
         }
     })?;
     tell(&plan, &report);
-    if let Some(file) = &wanted.rain_svg {
+    if let Some(file) = &wanted.svg {
         fs::write(file, to_svg(&report, 0))
             .map_err(|error| Failure::input(format!("--rain-svg {}: {error}", file.display())))?;
         say(format_args!("drawn in {}", file.display()));

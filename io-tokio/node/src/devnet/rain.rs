@@ -335,7 +335,7 @@ impl Group<'_> {
 
     /// Waits until those who live have ended their part in every message, or until `by`; how many
     /// have.
-    async fn quiet(&mut self, by: time::Instant) -> usize {
+    async fn quiet(&self, by: time::Instant) -> usize {
         let live = self.live();
         loop {
             let members = self.members.iter().filter(|m| m.fate == Fate::Lives);

@@ -1,5 +1,7 @@
 //! Structured gossip between whole engines, over real bytes.
 
+use alloc::collections::BTreeSet;
+
 use super::*;
 use crate::{
     node::Gossip,
@@ -115,4 +117,47 @@ fn a_member_that_cannot_prove_its_key_is_not_heard() {
         )
     };
     assert!(net.notices.iter().filter(gossip).count() > 0);
+}
+
+#[test]
+fn members_who_refuse_a_dial_are_passed_over_at_once() {
+    let count = 40;
+    // Nobody but the first is there.
+    let mut net = Net::new([config(0)]);
+    for other in 1..count {
+        let (key, addr) = (member(other), Some(addr(other)));
+        net.feed(0, Event::Command(Command::Member { key, addr }));
+    }
+    let all = (0..count).map(|at| member(at).into());
+    let view = View::new(GroupId::AllStaked, 1, None, all, &Keyed(0)).unwrap();
+    let expires = None;
+    net.command(0, Command::View { view, expires });
+    // Whom the group wants has been dialled in vain.
+    let wanted = net.engine(0).members_wanted().len();
+    net.pass(Duration::from_secs(1));
+    net.dials.clear();
+    publish(&mut net, 0, b"rain");
+    let done = |net: &Net| {
+        let done = net.notices.iter().filter(|(_, notice)| {
+            matches!(notice, Notice::Gossip(rain::Notice::Done { report, .. }) if report.passed > 30)
+        });
+        done.count()
+    };
+    let mut seconds = 0;
+    while done(&net) == 0 && seconds < 60 {
+        net.pass(Duration::from_secs(1));
+        seconds += 1;
+    }
+    let homes: BTreeSet<_> = net.dials.iter().map(|(_, remote, _)| *remote).collect();
+    assert!(
+        homes.len() > 20,
+        "those whom no group wants are dialled too"
+    );
+    // Were each waited for, it would be more than twice as long.
+    assert!(seconds < 20, "{seconds} s");
+    let kept = net.engine(0).governor().kept().count();
+    assert_eq!(
+        kept, wanted,
+        "who was dialled for a message is not dialled again"
+    );
 }
