@@ -128,14 +128,14 @@ fn lookups(n: u32) -> Vec<Row> {
         .map(|seed| View::new(GroupId::AllStaked, 1, seed, members(), &Blake).expect("a view"));
     // Seats in no order, so that caches do not help more than they would.
     let seat = |at: u32| at.wrapping_mul(2_654_435_761) % n;
-    let sent = |len: u32| {
+    let planned = |len: u32| {
         let shares = black_box(&gaps).plan(black_box(len));
         shares.fold(0, |sum, share| sum ^ share.slot ^ share.len)
     };
     let found = |view: &View, at: u32| view.seat(&keys[seat(at) as usize]).expect("a member");
     vec![
-        row("plan of the originator", times, |_| sent(n)),
-        row("plan of its first child", times, |_| sent(n.div_ceil(3))),
+        row("plan of the originator", times, |_| planned(n)),
+        row("plan of its first child", times, |_| planned(n.div_ceil(3))),
         row("place under another", times, |at| {
             let leaf = |slot| plain.is_leaf_only(plain.ahead(at % n, slot));
             black_box(&gaps).derive(seat(at), leaf).len
