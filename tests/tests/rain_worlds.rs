@@ -8,7 +8,7 @@ use bytes::Bytes;
 use samanea_core::{
     base::{Actor, GroupId, MessageId},
     proto::rain_link::{Flags, Frame, Igyw},
-    rain::{Config, Event, Shape, Way},
+    rain::{Acks, Cleanup, Config, Event, Shape, Way},
 };
 use samanea_sim::rain::{
     toy::{Lots, member},
@@ -308,4 +308,97 @@ fn servicers_that_nag_change_no_byte_among_validators() {
     assert!(alone.seen == among.seen, "other frames among validators");
     let nagged = (0..VALIDATORS).filter(|at| alone.trace(*at) != among.trace(*at));
     assert!(nagged.count() >= 6, "nobody was nagged");
+}
+
+/// A few members: some slow for a while, up to two that die at any moment, told or not. How many
+/// deliveries are missing, and how many were due. Member 0 publishes twice and lives.
+fn schedule(seed: u64, rules: Cleanup, told: bool) -> (usize, usize) {
+    let mut lots = Lots::of(seed, 3);
+    let mut config = config();
+    // Chains alone: digests would find everybody, too.
+    config.times.digest = Duration::from_secs(86_400);
+    config.cleanup = rules;
+    config.cleanup.custodians = if lots.happens(700) { 1 } else { 2 };
+    config.acks = if lots.happens(500) {
+        Acks::Off
+    } else {
+        Acks::All
+    };
+    let n = 3 + lots.below(5);
+    let mut world = World::of(n, &config, seed);
+    world.checked = true;
+    // Unless they are watched, somebody must say who has died.
+    world.reported = lots.happens(500) || told;
+    let mut crashes: Vec<(u32, u32)> = Vec::new();
+    for at in lots.some(2.min(n - 2), n, |at| at > 0) {
+        crashes.push((lots.below(4_000), at));
+    }
+    let slow = lots.some(lots.clone().below(n), n, |at| at > 0);
+    for at in &slow {
+        world.slow_down(*at, 12);
+    }
+    let first = world
+        .publish(0, &all(), PAYLOAD)
+        .expect("a member may publish");
+    let pause = 300 + lots.below(1_000);
+    let mut second = None;
+    for millis in 0..4_000 {
+        if millis == pause {
+            for at in &slow {
+                world.slow_down(*at, 1);
+            }
+            second = world.publish(0, &all(), PAYLOAD);
+        }
+        for (_, at) in crashes.iter().filter(|(when, _)| *when == millis) {
+            world.crash(*at);
+        }
+        world.run(Duration::from_millis(1));
+    }
+    world.run(Duration::from_secs(50));
+    let ids = [first, second.expect("published")];
+    let missed = ids.iter().map(|id| world.missed(id, 0..n).len()).sum();
+    let live = (0..n).filter(|at| world.is_sound(*at)).count();
+    (missed, 2 * live)
+}
+
+#[test]
+fn random_schedules_of_few_members_leave_out_nobody_unless_a_rule_is_missing() {
+    let all_rules = Cleanup::default();
+    // A watch tells the watched what is held, and so finds those passed over, too.
+    let unwatched = Cleanup {
+        watch: false,
+        ..all_rules
+    };
+    let mut due = 0;
+    for (rules, told) in [(all_rules, false), (unwatched, true)] {
+        for seed in 0..250 {
+            let (missed, live) = schedule(seed, rules, told);
+            assert_eq!(missed, 0, "seed {seed}, told: {told}");
+            due += live;
+        }
+    }
+    let unserved = Cleanup {
+        serve_late: false,
+        ..all_rules
+    };
+    let unasked = Cleanup {
+        ask_passed: false,
+        ..unwatched
+    };
+    for (rule, rules, told) in [
+        ("late answers", unserved, false),
+        ("passed over", unasked, true),
+    ] {
+        let found = (0..250).find(|seed| schedule(*seed, rules, told).0 > 0);
+        tell(
+            "schedules",
+            &format!("without the rule of {rule}: missed with seed {found:?}"),
+        );
+        assert!(
+            found.is_some(),
+            "nobody is missed without the rule of {rule}"
+        );
+    }
+    assert!(due > 1_000, "{due} deliveries were due");
+    tell("schedules", &format!("{due} deliveries were due, all came"));
 }

@@ -102,7 +102,7 @@ impl Scheme {
             ("flood, degree 8", Self::Rival(Rival::Flood(8))),
             ("random fan-out 4", Self::Rival(Rival::Random(4))),
             ("random fan-out 8", Self::Rival(Rival::Random(8))),
-            ("PlumTree, degree 5", Self::Rival(Rival::Plumtree(5))),
+            ("PlumTree, degree 6", Self::Rival(Rival::Plumtree(6))),
         ]
     }
 

@@ -102,6 +102,8 @@ struct Host {
     tick: Option<Instant>,
     /// With whom it has exchanged frames, and how many it has sent there.
     contacts: BTreeMap<u32, u64>,
+    /// How many times as long frames to and from it take.
+    slow: u32,
     /// Which part of the network it is in while that is cut.
     part: u8,
     /// The hash of all it was told and asked for, and how often.
@@ -251,6 +253,7 @@ impl World {
             gone: false,
             tick: None,
             contacts: BTreeMap::new(),
+            slow: 1,
             part: 0,
             trace: (0, 0),
         });
@@ -315,6 +318,11 @@ impl World {
     /// Heals the network. What was sent across meanwhile is lost.
     pub fn heal(&mut self) {
         self.cut = false;
+    }
+
+    /// From now on frames to and from a member take so many times as long.
+    pub fn slow_down(&mut self, at: u32, times: u32) {
+        self.hosts[at as usize].slow = times;
     }
 
     /// A member dies at once; those in contact with it hear of it when
@@ -485,6 +493,7 @@ impl World {
             .get(from as usize)
             .zip(self.hosts.get(to as usize));
         let apart = parts.is_none_or(|(one, two)| one.part != two.part);
+        let slow = parts.map_or(1, |(one, two)| one.slow.max(two.slow));
         let count = self.hosts[from as usize].contacts.entry(to).or_insert(0);
         *count += 1;
         let count = *count;
@@ -501,7 +510,7 @@ impl World {
         let unit = u32::try_from(UNIT.as_micros()).unwrap_or(u32::MAX);
         let takes = Duration::from_micros(u64::from(unit / 2 + lots.below(unit + 1)));
         self.queue.push(Reverse(Coming {
-            at: self.now.after(takes),
+            at: self.now.after(takes * slow),
             to,
             from,
             count,
