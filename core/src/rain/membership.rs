@@ -146,7 +146,7 @@ impl Rain {
         let no = self.number_of_new(cx, group);
         let mut known = Group::new(no, view);
         known.membership = Some(membership);
-        known.next = self.next_after_forgotten(&group);
+        known.next = self.next_after_forgotten(group);
         self.groups.insert(group.clone(), known);
         let at = cx.now.after(self.config.times.ping);
         self.timers.set(Timer::Ping(no), Some(at));
