@@ -68,8 +68,8 @@ fn broadcast_in(world: &mut World, seed: u64, (count, mood): (u32, Mood)) -> Opt
     id
 }
 
-fn tell(test: &str, text: &str) {
-    let _ = writeln!(io::stderr(), "rain worlds: {test}: {text}");
+fn tell(of: &str, text: &str) {
+    let _ = writeln!(io::stderr(), "rain worlds: {of}: {text}");
 }
 
 #[test]
@@ -80,12 +80,12 @@ fn every_live_member_gets_it_whoever_is_dead_from_the_start() {
             for seed in 0..8 {
                 let dead = n * percent / 100;
                 let (world, id) = broadcast(n, &quiet(), seed, (dead, Mood::Dead));
-                let seen = see(&world, &id);
-                assert_eq!(seen.missed, 0, "{n} members, {dead} dead, seed {seed}");
-                assert_eq!(seen.live, (n - dead) as usize);
+                let came = see(&world, &id);
+                assert_eq!(came.missed, 0, "{n} members, {dead} dead, seed {seed}");
+                assert_eq!(came.live, (n - dead) as usize);
                 assert!(world.sent().payloads >= u64::from(n - 1));
                 runs += 1;
-                chains += seen.by_chain;
+                chains += came.by_chain;
             }
         }
     }
@@ -114,12 +114,12 @@ fn every_live_member_gets_it_when_members_die_right_after_they_acknowledge() {
                         world.reported = reported;
                         let dying = (n * percent).div_ceil(100);
                         let id = broadcast_in(&mut world, seed, (dying, Mood::Dying)).unwrap();
-                        let seen = see(&world, &id);
-                        let case = format!("{n} members, {percent} %, k = {k}, seed {seed}");
-                        assert_eq!(seen.missed, 0, "{case}, reported: {reported}");
+                        let came = see(&world, &id);
+                        let these = format!("{n} members, {percent} %, k = {k}, seed {seed}");
+                        assert_eq!(came.missed, 0, "{these}, reported: {reported}");
                         runs += 1;
-                        chains += seen.by_chain;
-                        slowest = slowest.max(seen.units);
+                        chains += came.by_chain;
+                        slowest = slowest.max(came.units);
                         let all = (0..n).map(|at| world.rain(at).stats().rearmed);
                         rearmed += all.sum::<u64>();
                     }
@@ -150,13 +150,13 @@ fn honest_members_get_it_from_each_other_although_others_lie() {
         let mut config = self::config();
         config.cleanup.custodians = 2;
         let (world, id) = broadcast(180, &config, seed, liars);
-        let seen = see(&world, &id);
+        let came = see(&world, &id);
         assert_eq!(
-            seen.missed, 0,
+            came.missed, 0,
             "seed {seed}: somebody honest has no honest partner"
         );
-        pulled += seen.by_pull;
-        honest += seen.live;
+        pulled += came.by_pull;
+        honest += came.live;
     }
     assert!(missed_by_chains > 0, "liars hid nobody: nothing was shown");
     assert!(pulled > 0, "nothing was pulled");
@@ -172,13 +172,13 @@ fn views_that_differ_do_not_leave_anybody_out() {
             let mut world = World::differing(80, &config(), seed, per_mille);
             world.checked = true;
             let id = broadcast_in(&mut world, seed, (0, Mood::Sound)).unwrap();
-            let seen = see(&world, &id);
+            let came = see(&world, &id);
             assert_eq!(
-                seen.missed, 0,
+                came.missed, 0,
                 "{per_mille} of a thousand unknown, seed {seed}"
             );
             runs += 1;
-            repaired += seen.by_chain + seen.by_pull;
+            repaired += came.by_chain + came.by_pull;
         }
     }
     assert!(

@@ -73,10 +73,13 @@ fn tree(links: &[BTreeSet<u32>]) -> Vec<BTreeSet<u32>> {
     eager
 }
 
+/// When, its number, from whom, to whom, what.
+type Coming = (u64, u64, u32, u32, What);
+
 struct Run<'a> {
     dead: &'a [bool],
     lots: Lots,
-    queue: BinaryHeap<Reverse<(u64, u64, u32, u32, What)>>,
+    queue: BinaryHeap<Reverse<Coming>>,
     count: u64,
     now: u64,
     measured: Measured,

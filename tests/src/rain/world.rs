@@ -486,6 +486,9 @@ impl World {
     }
 
     /// Puts an event on its way.
+    ///
+    /// # Panics
+    /// When it is for who sends it.
     pub fn push(&mut self, from: u32, to: u32, event: Event) {
         assert_ne!(from, to, "nobody sends to itself");
         let parts = self
