@@ -40,7 +40,7 @@ pub(super) fn check(rain: &Rain) -> Result<(), Violated> {
         for side in Side::BOTH {
             let chain = message.chain(side);
             let timed = rain.timers.of(&Timer::Chain(*id, side)).is_some();
-            let waits = chain.waits_for().is_some();
+            let waits = chain.waits_for().is_some() || chain.state == ChainState::Pausing;
             holds(timed == waits, 4, "a chain that waits has a timer")?;
             let idle = matches!(chain.state, ChainState::Idle { .. });
             holds(

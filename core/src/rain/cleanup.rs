@@ -159,8 +159,7 @@ impl Rain {
             }
             if looked >= STEP_MAX {
                 // The rest soon: no step walks a whole ring.
-                let extended = true;
-                message.chain_mut(side).state = ChainState::Asking { seat, extended };
+                message.chain_mut(side).state = ChainState::Pausing;
                 let soon = cx.now.after(self.config.times.clean_tick);
                 return self.timers.set(Timer::Chain(id, side), Some(soon));
             }
@@ -297,6 +296,16 @@ impl Rain {
     }
 
     pub(super) fn chain_is_late(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, side: Side) {
+        let chain = self
+            .messages
+            .get(&id)
+            .map(|message| message.chain(side).state);
+        if chain == Some(ChainState::Pausing) {
+            self.with(cx, id, |rain, cx, message| {
+                rain.advance(cx, id, message, side);
+            });
+            return;
+        }
         let waits = self.messages.get(&id).and_then(|message| {
             let chain = message.chain(side);
             let seat = chain.waits_for()?;

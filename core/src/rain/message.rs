@@ -112,6 +112,8 @@ pub(super) enum ChainState {
     Asking { seat: Seat, extended: bool },
     /// The member at the cursor wanted it and was sent it.
     Sending { seat: Seat },
+    /// It has looked at many in one step and goes on soon.
+    Pausing,
     /// As many holders as needed, or once around.
     Done,
 }
@@ -129,7 +131,7 @@ impl Chain {
     pub(super) fn waits_for(&self) -> Option<Seat> {
         match self.state {
             ChainState::Asking { seat, .. } | ChainState::Sending { seat } => Some(seat),
-            ChainState::Idle { .. } | ChainState::Done => None,
+            ChainState::Idle { .. } | ChainState::Pausing | ChainState::Done => None,
         }
     }
 }
