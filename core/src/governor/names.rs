@@ -67,7 +67,8 @@ pub const ANSWERS_MAX: usize = 256;
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub enum NotFound {
-    /// The name does not exist, or has no record of the kind; the operator's, or for now.
+    /// The name does not exist, or has no record of the kind: a mistake of the operator's, or a
+    /// state of the zone that passes.
     #[error("no such name or record")]
     NoRecord {
         /// How long that holds, as the zone says.

@@ -12,7 +12,7 @@
 //!
 //! Limits: one entry for each connection with a link.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::collections::BTreeMap;
 
 use super::{Action, Config, id::proof_bytes};
 use crate::{
@@ -122,17 +122,6 @@ impl Links {
     /// Whether a link is open on this connection.
     pub fn is_open(&self, conn: Serial) -> bool {
         self.by.contains_key(&conn)
-    }
-
-    /// All members that can be reached.
-    pub fn members(&self) -> Vec<MemberKey> {
-        let proved = self.by.values().filter(|link| link.proved);
-        let mut members: Vec<MemberKey> = proved
-            .filter_map(|link| link.hello.map(|peer| peer.member))
-            .collect();
-        members.sort_unstable();
-        members.dedup();
-        members
     }
 
     /// A frame came.
