@@ -51,6 +51,7 @@ cases! {
     notices_arrive_in_order: "notices arrive in order";
     the_tap_sees_events_and_actions_in_one_order: "the tap sees events and actions in one order";
     each_name_that_is_asked_for_is_answered_once: "each name that is asked for is answered once";
+    a_shutdown_sees_an_orderly_close_through_that_has_just_begun: "a shutdown sees an orderly close through that has just begun";
     shutdown_leaves_nothing_behind: "shutdown leaves nothing behind";
     a_killed_node_says_nothing_and_leaves_nothing: "a killed node says nothing and leaves nothing";
     shutdown_ends_a_node_that_does_not_stop_by_itself: "shutdown ends a node that does not stop by itself";

@@ -6,7 +6,7 @@ use std::{
     os::unix::net::UnixStream,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -65,6 +65,7 @@ where
         is_rung: AtomicBool::new(false),
         parcels: Mutex::default(),
         is_stopped: AtomicBool::new(false),
+        readers: AtomicUsize::new(0),
         tally: Arc::default(),
     });
     let weak = Arc::downgrade(&driver);
@@ -169,6 +170,9 @@ pub(super) struct Driver<M> {
     is_rung: AtomicBool,
     parcels: Mutex<Vec<Parcel>>,
     is_stopped: AtomicBool,
+    /// Connections whose thread has not come to its end. As long as there is one the porter stays:
+    /// somebody may be about to give it a connection that ends in order.
+    readers: AtomicUsize,
     tally: Arc<Tally>,
 }
 
@@ -267,11 +271,12 @@ where
         // It was created without one, and the porter alone gives them.
         let _ = line.seat.socket.set(socket);
         let (driver, of) = (Arc::clone(self), Arc::clone(line));
+        self.readers.fetch_add(1, Ordering::SeqCst);
         if self
             .spawn("samanea-reader", move || reader::read(&driver, &of))
             .is_err()
         {
-            line.read_out();
+            self.reader_ends(line);
             let closed = Event::Closed {
                 conn: line.conn,
                 cause: Cause::Resources,
@@ -295,6 +300,18 @@ where
 impl<M> Driver<M> {
     pub(super) fn is_stopped(&self) -> bool {
         self.is_stopped.load(Ordering::SeqCst)
+    }
+
+    /// Nothing more will be read from a connection.
+    pub(super) fn reader_ends(&self, line: &Line<Seat>) {
+        line.read_out();
+        self.readers.fetch_sub(1, Ordering::SeqCst);
+        self.wake_porter();
+    }
+
+    /// For the porter: whether any connection is left.
+    pub(super) fn has_readers(&self) -> bool {
+        self.readers.load(Ordering::SeqCst) > 0
     }
 
     fn send(&self, parcel: Parcel) {

@@ -103,8 +103,10 @@ where
             self.driver.carry_out(&mut self.shift);
             self.clear_full();
             self.tick();
-            // Orderly ends that have begun are seen through.
-            if self.driver.is_stopped() && self.full.is_empty() && self.driver.has_no_parcels() {
+            // Orderly ends that have begun are seen through, those included that another thread has
+            // begun and not yet handed over: their readers have not ended.
+            let is_over = self.driver.is_stopped() && !self.driver.has_readers();
+            if is_over && self.full.is_empty() && self.driver.has_no_parcels() {
                 return;
             }
         }

@@ -52,8 +52,7 @@ where
         shift.todo.touched.push(Arc::clone(line));
         driver.carry_out(&mut shift);
     }
-    line.read_out();
-    driver.wake_porter();
+    driver.reader_ends(line);
 }
 
 /// Waits for bytes without a buffer of its own, then takes all that is there, at most a buffer

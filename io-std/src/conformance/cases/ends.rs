@@ -15,6 +15,9 @@ use super::{
 };
 use crate::{Application, NoApplication, Options, socket};
 
+/// Nodes that are stopped just when they have closed a connection.
+const RACES: u32 = 100;
+
 pub(super) fn reset_by_peer(driver: &dyn Driver) {
     let server = Stage::new(
         driver,
@@ -152,6 +155,32 @@ pub(super) fn orderly_timeout(driver: &dyn Driver) {
     let error = raw.read_to_end(&mut all).expect_err("no orderly end");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     assert!(all.len() < 40 << 20);
+}
+
+/// The thread that has just ended a connection may not have told others of it when the node stops.
+pub(super) fn orderly_at_shutdown(driver: &dyn Driver) {
+    for _ in 0..RACES {
+        let options = Options {
+            close_timeout: Duration::from_millis(2),
+            ..listening()
+        };
+        let plan = Plan {
+            accepts: 1,
+            wants: 1,
+            sends: 100,
+            closes: Some(false),
+            ..Plan::default()
+        };
+        let server = Stage::with(driver, plan, Arc::new(NoApplication), options);
+        let mut raw = server.raw();
+        raw.write_all(&expected(1)).unwrap();
+        let mut all = Vec::new();
+        raw.read_to_end(&mut all).expect("an orderly end");
+        assert_eq!(all, expected(100));
+        // Which never ends its own half.
+        server.end();
+        drop(raw);
+    }
 }
 
 pub(super) fn shutdown(driver: &dyn Driver) {

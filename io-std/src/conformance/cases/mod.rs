@@ -94,6 +94,10 @@ pub const CASES: &[(&str, Case)] = &[
         "each name that is asked for is answered once",
         duties::names,
     ),
+    (
+        "a shutdown sees an orderly close through that has just begun",
+        ends::orderly_at_shutdown,
+    ),
     ("shutdown leaves nothing behind", ends::shutdown),
     (
         "a killed node says nothing and leaves nothing",
