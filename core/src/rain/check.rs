@@ -4,12 +4,13 @@ use super::{
     Rain, Side,
     machine::{Timer, holds},
     message::{ChainState, Stage},
+    tally::Tally,
 };
 use crate::base::Violated;
 
 /// Invariants:
 /// 1. No container holds more than its maximum.
-/// 2. Payload bytes are those of all messages.
+/// 2. The sums over messages are theirs.
 /// 3. An open duty that is sent has a timer; a settled one has none.
 /// 4. A chain that waits has a timer; one that is done has none.
 /// 5. A chain counts no more holders than it is to find, in rising order, none behind its cursor.
@@ -19,9 +20,9 @@ use crate::base::Violated;
 /// 9. A message that has not expired has a timer.
 pub(super) fn check(rain: &Rain) -> Result<(), Violated> {
     bounds(rain)?;
-    let mut bytes = 0_u64;
+    let mut tally = Tally::default();
     for (id, message) in &rain.messages {
-        bytes = bytes.saturating_add(message.bytes().into());
+        tally.add(*id, message);
         for (seat, work) in &message.duties {
             let timed = rain.timers.of(&Timer::Duty(*id, *seat)).is_some();
             let awaited =
@@ -67,11 +68,7 @@ pub(super) fn check(rain: &Rain) -> Result<(), Violated> {
         let ends = rain.timers.of(&Timer::Expire(*id)).is_some();
         holds(ends, 9, "every message ends")?;
     }
-    holds(
-        bytes == rain.bytes,
-        2,
-        "payload bytes are those of all messages",
-    )?;
+    holds(tally == rain.tally, 2, "the sums over messages are theirs")?;
     counted(rain)
 }
 
@@ -79,7 +76,7 @@ fn bounds(rain: &Rain) -> Result<(), Violated> {
     let limits = &rain.config.limits;
     let groups = rain.groups.values();
     let small = rain.messages.len() <= limits.messages.max(1)
-        && rain.bytes <= limits.bytes.max(limits.payload.into())
+        && rain.tally.bytes() <= limits.bytes.max(limits.payload.into())
         && rain.seen.len() <= limits.seen.saturating_add(1)
         && rain.groups.len() <= limits.groups
         && rain.forgotten.len() <= limits.groups

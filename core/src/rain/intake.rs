@@ -181,8 +181,7 @@ impl Rain {
         if let Some(known) = self.groups.get_mut(group) {
             known.frontiers.came(cx.now, origin, message.seq, id, most);
         }
-        let bytes = u64::from(message.bytes());
-        self.bytes = self.bytes.saturating_add(bytes);
+        self.tally.add(id, &message);
         let end = cx.now.after(self.config.times.retain);
         self.timers.set(Timer::Expire(id), Some(end));
         self.look_whether_done(cx, id, &mut message);
@@ -211,14 +210,10 @@ impl Rain {
     fn has_room(&self, origin: MemberKey, bytes: usize) -> bool {
         let limits = &self.config.limits;
         let share = limits.origin_share.max(1);
-        let of = self.messages.values().filter(|m| m.origin == origin);
-        let (count, sum) = of.fold((0_usize, 0_u64), |(count, sum), message| {
-            let sum = sum.saturating_add(message.bytes().into());
-            (count.saturating_add(1), sum)
-        });
+        let (count, sum) = self.tally.of(&origin);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let part = usize::try_from(share).unwrap_or(1);
-        count < (limits.messages / part).max(1)
+        usize::try_from(count).unwrap_or(usize::MAX) < (limits.messages / part).max(1)
             && sum.saturating_add(bytes) <= limits.bytes / u64::from(share)
     }
 
@@ -227,9 +222,8 @@ impl Rain {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         loop {
             let many = self.messages.len() >= self.config.limits.messages.max(1);
-            let large = self.bytes.saturating_add(bytes) > self.config.limits.bytes;
-            let oldest = self.messages.iter().min_by_key(|(id, m)| (m.since, **id));
-            let Some(oldest) = oldest.map(|(id, _)| *id).filter(|_| many || large) else {
+            let large = self.tally.bytes().saturating_add(bytes) > self.config.limits.bytes;
+            let Some(oldest) = self.tally.oldest().filter(|_| many || large) else {
                 return;
             };
             self.stats.evicted = self.stats.evicted.saturating_add(1);
@@ -538,7 +532,7 @@ impl Rain {
         let Some(mut message) = self.messages.remove(&id) else {
             return;
         };
-        self.bytes = self.bytes.saturating_sub(message.bytes().into());
+        self.tally.take(id, &message);
         for (seat, work) in &message.duties {
             self.timers.set(Timer::Duty(id, *seat), None);
             if work.stage.is_open() && fate == Fate::Rejected {

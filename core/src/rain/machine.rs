@@ -14,6 +14,7 @@ use super::{
     peers::{Line, Peers},
     promises::Promises,
     seen::Seen,
+    tally::Tally,
 };
 use crate::{
     base::{
@@ -39,8 +40,8 @@ pub struct Rain {
     pub(super) forgotten: VecDeque<(GroupId, u64)>,
     pub(super) peers: Peers,
     pub(super) messages: BTreeMap<MessageId, Message>,
-    /// Payload bytes of all messages.
-    pub(super) bytes: u64,
+    /// What they add up to.
+    pub(super) tally: Tally,
     pub(super) seen: Seen,
     pub(super) promises: Promises,
     pub(super) timers: Deadlines<Timer>,
@@ -134,7 +135,7 @@ impl Rain {
             number: 0,
             forgotten: VecDeque::new(),
             messages: BTreeMap::new(),
-            bytes: 0,
+            tally: Tally::default(),
             seen: Seen::new(),
             promises: Promises::default(),
             timers: Deadlines::new(),

@@ -27,7 +27,7 @@
 //!
 //! Invariants: those of the machine, checked by
 //! [`check_invariants`](crate::base::Machine::check_invariants): 1. no container holds more than
-//! its maximum; 2. payload bytes are those of all messages; 3. an open duty has a timer, a settled
+//! its maximum; 2. the sums over messages are theirs; 3. an open duty has a timer, a settled
 //! one has none; 4. a chain that waits has a timer; 5. a chain counts in order and no more than it
 //! is to find; 6. a node never sends to itself; 7. each member is counted as often as chains count
 //! it; 8. dials that are counted are under way; 9. every message ends.
@@ -54,6 +54,7 @@ mod promises;
 mod pull;
 mod relay;
 mod seen;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub mod tree;

@@ -131,6 +131,7 @@ impl Engine {
         if is_link(protocol) {
             if protocol == ProtocolId::RAIN_LINK {
                 self.link_closed(cx, conn);
+                self.link_again(conn);
             }
             return;
         }

@@ -17,11 +17,14 @@ use super::{
     Engine,
 };
 use crate::{
-    base::{Cx, GroupId, Instant, Machine, MemberKey, Role, Serial},
+    base::{Cx, GroupId, Instant, Machine, MemberKey, Serial},
     conn::{Fault, Order},
     proto::rain_link::{Frame, client},
     rain::{self, Interest, Links, Rain, links::Heard},
 };
+
+/// How often a link is opened on one connection: whoever ends it again and again is left.
+const LINKS_MAX: u8 = 16;
 
 /// What a node has of structured gossip.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -193,18 +196,32 @@ impl Engine {
         }
     }
 
-    /// A connection on one of our own versions to where a member lives: the end that dialled opens
-    /// the link. Others may have no part in gossip, and a link would be unknown to them.
+    /// A connection on one of our own versions to where a member lives: a link is opened. Others
+    /// may have no part in gossip, and a link would be unknown to them. Both ends may open it at
+    /// once, which makes one link.
     pub(super) fn link(&mut self, conn: Serial) {
-        let Some(entry) = self.conns.get(&conn) else {
+        let Some(entry) = self.conns.get_mut(&conn) else {
             return;
         };
         let member = self.gossip.as_ref().is_some_and(|gossip| {
             let mut homes = gossip.addresses.values();
             homes.any(|home| *home == entry.remote) && !gossip.links.is_open(conn)
         });
-        if member && entry.own_version && entry.role == Role::Initiator {
+        if member && entry.own_version && entry.links < LINKS_MAX {
+            entry.links = entry.links.saturating_add(1);
             self.order(conn, Order::Link);
+        }
+    }
+
+    /// The link of a connection has ended, not the connection: whom we still want is linked anew,
+    /// as when the peer has no further use for us and we have for it.
+    pub(super) fn link_again(&mut self, conn: Serial) {
+        let remote = self.conns.get(&conn).map(|entry| entry.remote);
+        let kept = self.gossip.as_ref().map(|gossip| &gossip.kept);
+        if let (Some(remote), Some(kept)) = (remote, kept)
+            && kept.contains(&remote)
+        {
+            self.link(conn);
         }
     }
 

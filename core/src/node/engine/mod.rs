@@ -92,6 +92,8 @@ struct Entry {
     dirty: bool,
     peer_sharing: bool,
     own_version: bool,
+    /// How often a link of structured gossip was opened here.
+    links: u8,
     /// The table has reset it and wants to hear no more of it.
     disowned: bool,
     /// Its chain has nothing in common with ours that is recent enough.
@@ -360,6 +362,7 @@ impl Entry {
             dirty: false,
             peer_sharing: false,
             own_version: false,
+            links: 0,
             disowned: false,
             apart: false,
         }

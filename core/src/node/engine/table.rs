@@ -51,6 +51,10 @@ impl Engine {
             manager::Action::Greet { conn, mode, .. } => self.greet(cx, conn, mode),
             manager::Action::Close { conn, fault } => self.close(cx, conn, fault),
             manager::Action::Acquired { request, outcome } => {
+                if let Ok(acquired) = &outcome {
+                    // Perhaps held before, without a link or with one that has ended.
+                    self.link(acquired.conn);
+                }
                 self.task(Task::Peer(peer_actions::Event::Acquired {
                     request,
                     outcome,

@@ -161,3 +161,95 @@ fn members_who_refuse_a_dial_are_passed_over_at_once() {
         "who was dialled for a message is not dialled again"
     );
 }
+
+/// Two members of one group; only the node at 0 knows where the other lives.
+fn one_sided() -> Net {
+    let mut net = Net::new((0..2).map(config));
+    let view = View::new(
+        GroupId::AllStaked,
+        1,
+        None,
+        (0..2).map(|at| member(at).into()),
+        &Keyed(0),
+    );
+    let view = view.unwrap();
+    for at in 0..2 {
+        let (view, expires) = (view.clone(), None);
+        net.feed(at, Event::Command(Command::View { view, expires }));
+    }
+    let (key, addr) = (member(1), Some(addr(1)));
+    net.feed(0, Event::Command(Command::Member { key, addr }));
+    net
+}
+
+fn is_linked(net: &Net) -> bool {
+    let wanted = net.engine(0).members_wanted();
+    let ways = wanted.iter().filter(|(key, _)| *key == member(1));
+    ways.filter(|(_, conn)| conn.is_some()).count() == 1
+}
+
+#[test]
+fn whoever_knows_that_the_other_is_a_member_opens_the_link_whoever_dialled() {
+    let mut net = Net::new((0..2).map(config));
+    // The other dials first, and knows nothing of members.
+    net.command(1, Command::AddPeer(addr(0)));
+    net.pass(Duration::from_secs(5));
+    let view = View::new(
+        GroupId::AllStaked,
+        1,
+        None,
+        (0..2).map(|at| member(at).into()),
+        &Keyed(0),
+    );
+    let (view, expires) = (view.unwrap(), None);
+    net.command(0, Command::View { view, expires });
+    assert!(!is_linked(&net));
+    let (key, addr) = (member(1), Some(addr(1)));
+    net.command(0, Command::Member { key, addr });
+    net.pass(Duration::from_secs(5));
+    assert!(is_linked(&net));
+    assert_eq!(net.dials.len(), 1, "over the connection that was there");
+}
+
+#[test]
+fn a_link_is_opened_anew_when_only_the_peer_has_no_further_use_for_the_connection() {
+    let mut net = one_sided();
+    net.pass(Duration::from_secs(5));
+    assert!(is_linked(&net));
+    net.command(1, Command::AddPeer(addr(0)));
+    net.pass(Duration::from_secs(20));
+    let lost = |net: &Net| {
+        let lost = net
+            .notices
+            .iter()
+            .filter(|(at, notice)| *at == 0 && matches!(notice, Notice::Member { conn: None, .. }));
+        lost.count()
+    };
+    assert_eq!(lost(&net), 0);
+    net.command(1, Command::RemovePeer(addr(0)));
+    net.pass(Duration::from_secs(20));
+    assert!(lost(&net) > 0, "the peer ended its part");
+    assert!(is_linked(&net));
+    let down = |(_, notice): &&(usize, Notice)| matches!(notice, Notice::Down { .. });
+    assert_eq!(net.notices.iter().filter(down).count(), 0);
+    publish(&mut net, 0, b"rain");
+    assert_eq!(net.delivered().len(), 2);
+}
+
+#[test]
+fn a_connection_released_and_acquired_again_has_a_link() {
+    let mut net = one_sided();
+    net.pass(Duration::from_secs(5));
+    // The peer uses it, too, so that it stays when we have no more use for it.
+    net.command(1, Command::AddPeer(addr(0)));
+    net.pass(Duration::from_secs(20));
+    let key = member(1);
+    net.command(0, Command::Member { key, addr: None });
+    net.pass(Duration::from_secs(20));
+    let home = Some(addr(1));
+    net.command(0, Command::Member { key, addr: home });
+    net.pass(Duration::from_secs(20));
+    assert!(is_linked(&net));
+    publish(&mut net, 0, b"rain");
+    assert_eq!(net.delivered().len(), 2);
+}
