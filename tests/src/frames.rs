@@ -5,7 +5,7 @@ use samanea_core::{
     base::{Actor, Choice, GroupId, Hash32, Kind, MemberKey, MessageId, Signature},
     proto::rain_link::{
         ADDRESS_BYTES_MAX, DATA, Data, Duty, Entry, Flags, Frame, Ids, Igyw, Joined, Left, Limit,
-        MSG_DONE, Message, PULLED_MAX, RELAY, Record, Why,
+        MSG_DONE, Message, Onward, PULLED_MAX, RELAY, Record, Terms, Why,
     },
 };
 
@@ -118,7 +118,29 @@ fn data(choice: &mut dyn Choice) -> Data {
         flags: flags(choice),
         hop: byte(below(choice, 256)),
         signature: signature(choice),
+        terms: terms(choice),
         payload: Bytes::from(vec![byte(below(choice, 256)); some(choice, 300)]),
+    }
+}
+
+/// Plain terms, or others, for groups that may be none of anybody's.
+pub fn terms(choice: &mut dyn Choice) -> Terms {
+    let mut terms = Terms::default();
+    if below(choice, 2) == 1 {
+        terms.urgent = below(choice, 2) == 1;
+        terms.life_ms = below(choice, 1 << 20);
+        let many = some(choice, 5);
+        terms.onward = (0..many).map(|_| onward(choice)).collect();
+    }
+    terms
+}
+
+fn onward(choice: &mut dyn Choice) -> Onward {
+    Onward {
+        group: group(choice),
+        epoch: wide(choice),
+        seq: wide(choice),
+        signature: signature(choice),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     mux::{self, HalfId},
     proto::{
         handshake::{self, Mode},
-        rain_link::{self, Data, Flags, Frame, Limit, Unfit, client, server},
+        rain_link::{self, Data, Flags, Frame, Limit, Terms, Unfit, client, server},
     },
 };
 
@@ -81,6 +81,7 @@ fn payload(bytes: usize) -> Frame {
         flags: Flags::TREE,
         hop: 1,
         signature: Signature::default(),
+        terms: Terms::default(),
         payload: Bytes::from(vec![7; bytes]),
     }))
 }

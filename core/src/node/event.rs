@@ -11,7 +11,7 @@ use crate::{
     conn::Cause,
     governor::{self, FetchMode, Judgement, LedgerState, Saved, Snapshot, Targets, Topology},
     manager::Limits,
-    rain::{Options, Verdict, View},
+    rain::{Audience, Options, Verdict, View},
 };
 
 /// All that a node can be told. Facts of sockets come from the driver, answers and commands from
@@ -162,7 +162,7 @@ pub enum Command {
         /// The first tip has this slot or a later one.
         slot: Slot,
     },
-    /// Who is in a group of structured gossip. This and the next seven do nothing in a node that
+    /// Who is in a group of structured gossip. This and the next eight do nothing in a node that
     /// has no part in it.
     View {
         /// The members.
@@ -200,6 +200,15 @@ pub enum Command {
         payload: Bytes,
         /// How.
         options: Options,
+    },
+    /// Broadcast to an audience; answered by a notice of structured gossip.
+    PublishTo {
+        /// The caller's name for it.
+        tag: u64,
+        /// For whom.
+        audience: Audience,
+        /// What.
+        payload: Bytes,
     },
     /// What the application thinks of a message.
     Verdict {

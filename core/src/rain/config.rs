@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::audience;
 use crate::base::GroupId;
 
 /// Settings of one node; all members of a group should agree on the first four.
@@ -35,10 +36,9 @@ pub struct Config {
     /// Whether what is delivered waits for the application's verdict. Default: forwarded beside
     /// it.
     pub validation: Validation,
-    /// Groups whose members may hand messages to groups they are not in. Default: servicers.
-    pub injectors: Vec<GroupId>,
-    /// At how many members a message enters a group from outside. Default 3.
-    pub entries: u32,
+    /// Who may hand messages to groups they are not in, and to which. Default: servicers to
+    /// validators; validators to everybody else with a stake, and to archival nodes.
+    pub doors: Vec<Door>,
     /// Times.
     pub times: Times,
     /// Maxima.
@@ -58,12 +58,23 @@ impl Default for Config {
             adoption: 3,
             reach: Reach::Told,
             validation: Validation::None,
-            injectors: [GroupId::Role(crate::base::Actor::Servicer)].into(),
-            entries: 3,
+            doors: audience::doors(),
             times: Times::default(),
             limits: Limits::default(),
         }
     }
+}
+
+/// A way into a group from outside. All members of both groups must agree on it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Door {
+    /// Whose members may hand messages in.
+    pub from: GroupId,
+    /// To which group.
+    pub into: GroupId,
+    /// At how many of its members, at least 1.
+    pub entries: u32,
 }
 
 /// The form of the tree.

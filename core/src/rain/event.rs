@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Redundancy, Seat, View};
+use super::{Audience, Redundancy, Seat, View};
 use crate::{
     base::{GroupId, MemberKey, MessageId},
     proto::rain_link::Frame,
@@ -49,6 +49,15 @@ pub enum Event {
         payload: Bytes,
         /// How.
         options: Options,
+    },
+    /// Broadcast to an audience. Answered as [`Publish`](Event::Publish) is.
+    PublishTo {
+        /// The caller's name for it.
+        tag: u64,
+        /// For whom.
+        audience: Audience,
+        /// What.
+        payload: Bytes,
     },
     /// A frame came from a member whose key is proved.
     Received {
@@ -223,6 +232,10 @@ pub struct Options {
     pub critical: bool,
     /// Whether members may lie: chains look for more holders.
     pub byzantine: bool,
+    /// Whoever holds it forgets it after this, a whole number of milliseconds of at most seven
+    /// weeks; `None` = as long as messages are kept. Chains and digests repair nothing that is
+    /// forgotten before they begin.
+    pub life: Option<Duration>,
 }
 
 /// What kind of message.
@@ -267,6 +280,15 @@ pub enum Notice {
         tag: u64,
         /// Why.
         why: Refusal,
+    },
+    /// This node hands a message on to the next group, as one of those who do.
+    Bridged {
+        /// Which.
+        id: MessageId,
+        /// To whom.
+        group: GroupId,
+        /// Its id there.
+        onward: MessageId,
     },
     /// This node has done its part for a message.
     Done {
@@ -323,6 +345,9 @@ pub enum Refusal {
     /// The group has no members.
     #[error("the group is empty")]
     EmptyGroup,
+    /// No view of a group that it would go on to.
+    #[error("nothing is known of a group that it would go on to")]
+    UnknownGroup,
     /// This node has no key to sign with.
     #[error("no key to sign with")]
     NoKey,

@@ -4,7 +4,7 @@
 //!
 //! | value | bytes |
 //! |---|---|
-//! | id of a message | H(`[group, epoch, origin, boot, seq, H(payload)]`) |
+//! | id of a message | H(`[group, epoch, origin, boot, seq, H(payload)]`), with its terms as a seventh item unless they are plain |
 //! | signature of its origin | over `"samanea-rain-1"` and the id |
 //! | digest of a view | H(`[group, epoch, [[key, leaf only], …]]`), the first eight bytes |
 //! | join | `"samanea-join-1"` and `[group, member, boot, address]` |
@@ -18,7 +18,7 @@ use bytes::BytesMut;
 use super::view::Member;
 use crate::{
     base::{GroupId, Hash32, MemberKey, MessageId, Rules},
-    proto::rain_link::{Data, Joined, Left, write_group},
+    proto::rain_link::{Data, Joined, Left, Terms, write_group, write_terms},
     wire::codec::Writer,
 };
 
@@ -30,6 +30,7 @@ pub fn message_id(data: &Data, rules: &dyn Rules) -> MessageId {
         origin: &data.origin,
         boot: data.boot,
         seq: data.seq,
+        terms: &data.terms,
     };
     head.id(&data.payload, rules)
 }
@@ -47,22 +48,31 @@ pub struct Head<'a> {
     pub boot: u32,
     /// Which of its messages to the group.
     pub seq: u64,
+    /// How it is to be carried.
+    pub terms: &'a Terms,
 }
 
 impl Head<'_> {
     /// The id of a message with this payload.
     pub fn id(&self, payload: &[u8], rules: &dyn Rules) -> MessageId {
-        let hash = rules.hash(&[payload]);
+        self.id_of(&rules.hash(&[payload]), rules)
+    }
+
+    /// The id of a message whose payload has this hash.
+    pub(super) fn id_of(&self, hash: &Hash32, rules: &dyn Rules) -> MessageId {
         let mut out = BytesMut::with_capacity(160);
         let mut writer = Writer::new(&mut out);
-        writer.array(6);
+        writer.array(if self.terms.is_plain() { 6 } else { 7 });
         write_group(&mut writer, self.group);
         writer
             .u64(self.epoch)
             .bytes(&self.origin.0)
             .u64(self.boot)
             .u64(self.seq)
-            .hash(&hash);
+            .hash(hash);
+        if !self.terms.is_plain() {
+            write_terms(&mut writer, self.terms);
+        }
         MessageId(rules.hash(&[&out]))
     }
 }

@@ -1,11 +1,13 @@
 //! How messages begin and end: published, received, judged, expired.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
 
 use bytes::Bytes;
 
 use super::{
     Action, Misdeed, Notice, Rain, Redundancy, Refusal, Report, View, Way,
+    audience::{Outside, Route},
     config::{Acks, Shape, Validation},
     event::{MessageClass, Options, Verdict},
     frontier::Known,
@@ -26,17 +28,17 @@ impl Rain {
         &mut self,
         cx: &mut Cx<'_, Action>,
         tag: u64,
-        group: &GroupId,
+        route: &Route,
         payload: Bytes,
-        options: Options,
     ) {
-        match self.begin_own(cx, group, payload, options) {
+        match self.begin_own(cx, route, payload) {
             Err(why) => Self::notice(cx, Notice::Refused { tag, why }),
             Ok((id, mut message)) => {
                 self.stats.published = self.stats.published.saturating_add(1);
                 Self::notice(cx, Notice::Published { tag, id });
-                self.broadcast(cx, id, &mut message, options);
+                self.broadcast(cx, id, &mut message, route.options);
                 self.keep(cx, id, message);
+                self.bridge(cx, id);
             }
         }
     }
@@ -44,10 +46,10 @@ impl Rain {
     fn begin_own(
         &mut self,
         cx: &mut Cx<'_, Action>,
-        group: &GroupId,
+        route: &Route,
         payload: Bytes,
-        options: Options,
     ) -> Result<(MessageId, Message), Refusal> {
+        let (group, options) = (&route.group, route.options);
         let max = self.config.limits.payload;
         let bytes = payload.len();
         if u32::try_from(bytes).map_or(true, |bytes| bytes > max) {
@@ -60,15 +62,18 @@ impl Rain {
             return Err(Refusal::EmptyGroup);
         }
         let seat = view.seat(&self.me);
-        if seat.is_none() && !self.may_inject(&self.me) {
+        let outside = route.outside == Outside::HandedIn && self.door(&self.me, group).is_some();
+        if seat.is_none() && !outside {
             return Err(Refusal::NotMember);
         }
+        let terms = self.terms(cx, route, &payload)?;
         let head = Head {
             group,
             epoch: view.epoch(),
             origin: &self.me,
             boot: self.boot,
             seq,
+            terms: &terms,
         };
         let id = head.id(&payload, cx.rules);
         let signature = cx.rules.sign(&signed_bytes(&id)).ok_or(Refusal::NoKey)?;
@@ -78,6 +83,11 @@ impl Rain {
         self.make_room(cx, bytes);
         if let Some(known) = self.groups.get_mut(group) {
             known.next = seq.saturating_add(1);
+        }
+        for onward in &terms.onward {
+            if let Some(known) = self.groups.get_mut(&onward.group) {
+                known.next = onward.seq.saturating_add(1);
+            }
         }
         let custodians = if options.byzantine {
             self.config.cleanup.custodians_byzantine
@@ -91,6 +101,8 @@ impl Rain {
             seq,
             signature,
             payload,
+            onward_waits: !terms.onward.is_empty(),
+            terms,
             class: options.class,
             way: Way::Own,
             via: self.me,
@@ -131,12 +143,12 @@ impl Rain {
             message.chains.iter_mut().for_each(|chain| {
                 chain.state = super::message::ChainState::Done;
             });
-            return self.hand_in(cx, id, message);
+            return self.hand_in(cx, id, message, |_| true);
         }
         self.deliver(cx, id, message);
         let few = n <= self.config.star_max;
         if options.class == MessageClass::Consensus && few {
-            self.add_copies(cx, id, message, Redundancy::OriginatorStar);
+            self.send_to_each(cx, id, message);
         } else {
             self.spread_own(cx, id, message);
         }
@@ -174,7 +186,7 @@ impl Rain {
     }
 
     /// Keeps a message from now on.
-    fn keep(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, mut message: Message) {
+    pub(super) fn keep(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, mut message: Message) {
         let group = message.view.group();
         let origin = (message.origin, message.boot);
         let most = self.config.limits.origins;
@@ -182,7 +194,11 @@ impl Rain {
             known.frontiers.came(cx.now, origin, message.seq, id, most);
         }
         self.tally.add(id, &message);
-        let end = cx.now.after(self.config.times.retain);
+        let life = match message.terms.life_ms {
+            0 => self.config.times.retain,
+            life => Duration::from_millis(life.into()).min(self.config.times.retain),
+        };
+        let end = cx.now.after(life);
         self.timers.set(Timer::Expire(id), Some(end));
         self.look_whether_done(cx, id, &mut message);
         self.messages.insert(id, message);
@@ -198,16 +214,8 @@ impl Rain {
         }
     }
 
-    /// Whether one who is not a member may hand a message in.
-    fn may_inject(&self, key: &MemberKey) -> bool {
-        let groups = self.config.injectors.iter();
-        groups
-            .filter_map(|group| self.groups.get(group))
-            .any(|group| group.knows(key))
-    }
-
     /// Whether an origin has room for one more message of its share.
-    fn has_room(&self, origin: MemberKey, bytes: usize) -> bool {
+    pub(super) fn has_room(&self, origin: MemberKey, bytes: usize) -> bool {
         let limits = &self.config.limits;
         let share = limits.origin_share.max(1);
         let (count, sum) = self.tally.of(&origin);
@@ -218,7 +226,7 @@ impl Rain {
     }
 
     /// The oldest messages end until one more fits.
-    fn make_room(&mut self, cx: &mut Cx<'_, Action>, bytes: usize) {
+    pub(super) fn make_room(&mut self, cx: &mut Cx<'_, Action>, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         loop {
             let many = self.messages.len() >= self.config.limits.messages.max(1);
@@ -271,7 +279,7 @@ impl Rain {
             rain.stats.duplicates = rain.stats.duplicates.saturating_add(1);
             message.report.duplicates = message.report.duplicates.saturating_add(1);
             let seat = message.view.seat(&peer);
-            if seat.is_none() && !data.flags.has(Flags::INJECT) {
+            if seat.is_none() && !rain.is_handed_in(data.flags, &peer, &data.group) {
                 return;
             }
             if data.flags.has(Flags::WANT_ACK) {
@@ -309,7 +317,7 @@ impl Rain {
         if data.epoch > newest.epoch() {
             return Err(Refused::Park);
         }
-        let injected = data.flags.has(Flags::INJECT) && self.may_inject(&peer);
+        let injected = self.is_handed_in(data.flags, &peer, &data.group);
         if !known.knows(&peer) && !injected {
             return Err(Refused::Drop(Misdeed::Outsider));
         }
@@ -318,7 +326,7 @@ impl Rain {
         if view.seat(&self.me).is_none() {
             return Err(Refused::Say(Why::NotMember, None));
         }
-        if view.seat(&data.origin).is_none() && !self.may_inject(&data.origin) {
+        if view.seat(&data.origin).is_none() && self.door(&data.origin, &data.group).is_none() {
             return Err(Refused::Say(Why::Invalid, Some(Misdeed::Invalid)));
         }
         match known.frontiers.known(data.origin, data.boot, data.seq) {
@@ -360,7 +368,13 @@ impl Rain {
             seq: data.seq,
             signature: data.signature,
             payload: kept(data.payload),
-            class: MessageClass::Ordinary,
+            onward_waits: !data.terms.onward.is_empty(),
+            class: if data.terms.urgent && view.seat(&data.origin).is_some() {
+                MessageClass::Consensus
+            } else {
+                MessageClass::Ordinary
+            },
+            terms: data.terms,
             way,
             via: peer,
             hop: data.hop.min(levels.saturating_add(1)),
@@ -408,7 +422,11 @@ impl Rain {
             self.add_copies(cx, id, &mut message, Redundancy::Thirds);
         }
         self.begin_cleanup(cx, id, &mut message);
+        let awaited = message.verdict == Judged::Awaited;
         self.keep(cx, id, message);
+        if !awaited {
+            self.bridge(cx, id);
+        }
     }
 
     fn look_for_equivocation(&self, cx: &mut Cx<'_, Action>, id: MessageId, data: &Data) {
@@ -497,6 +515,7 @@ impl Rain {
                     rain.begin_cleanup(cx, id, message);
                 }
             });
+            self.bridge(cx, id);
             return;
         }
         let via = self.messages.get(&id).map(|message| message.via);

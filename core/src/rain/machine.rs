@@ -7,6 +7,7 @@ use alloc::{
 
 use super::{
     Action, Config, Event, Gaps, Look, Misdeed, Notice, Seat, Side, View,
+    audience::Route,
     event::Verdict,
     group::Group,
     interest,
@@ -251,6 +252,7 @@ impl Rain {
         self.peers.measure_hop(&self.config.times);
         cx.act(Action::Interest(interest));
         self.unpark(cx, &group, epoch);
+        self.bridge_waiting(cx, &group);
     }
 
     /// A number for a group that is new, and the time of its first digest.
@@ -458,7 +460,15 @@ impl Machine for Rain {
                 group,
                 payload,
                 options,
-            } => self.publish(cx, tag, &group, payload, options),
+            } => {
+                let route = Route::to(group, options);
+                self.publish(cx, tag, &route, payload);
+            }
+            Event::PublishTo {
+                tag,
+                audience,
+                payload,
+            } => self.publish(cx, tag, &audience.route(), payload),
             Event::Received { peer, frame } => self.on_received(cx, peer, frame),
             Event::Up {
                 peer,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{Instant, MemberKey, Signature},
-    proto::rain_link::Flags,
+    proto::rain_link::{Flags, Terms},
 };
 
 /// A message that is held: its bytes are verified, and it has neither expired nor been rejected.
@@ -26,6 +26,9 @@ pub(super) struct Message {
     pub seq: u64,
     pub signature: Signature,
     pub payload: Bytes,
+    pub terms: Terms,
+    /// Whether it waits for a view of a group that it goes on to.
+    pub onward_waits: bool,
     pub class: MessageClass,
     pub way: Way,
     pub via: MemberKey,

@@ -35,6 +35,8 @@
 //! src: pokt-network/pocket-network-protocol, peer-to-peer specification, for the tree, the chains
 //! and their messages; what is ours is said where it stands
 
+pub mod audience;
+mod bridge;
 mod check;
 mod cleanup;
 pub mod config;
@@ -60,7 +62,10 @@ mod tests;
 pub mod tree;
 pub mod view;
 
-pub use config::{Acks, Cleanup, Config, Limits, Reach, Redundancy, Shape, Times, Validation};
+pub use audience::Audience;
+pub use config::{
+    Acks, Cleanup, Config, Door, Limits, Reach, Redundancy, Shape, Times, Validation,
+};
 pub use event::{
     Action, Delivery, Event, Interest, Look, MessageClass, Misdeed, Notice, Options, Priority,
     Refusal, Report, Verdict, Way,

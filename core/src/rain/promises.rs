@@ -118,7 +118,8 @@ impl Rain {
             let why = Why::NotMember;
             return self.send(cx, peer, Frame::Nack { ids, why });
         }
-        if !known.is_some_and(|group| group.knows(&peer)) {
+        let insider = known.is_some_and(|group| group.knows(&peer));
+        if !insider && self.door(&peer, &igyw.group).is_none() {
             return self.misdeed(cx, peer, Misdeed::Outsider);
         }
         let (mut yes, mut held, mut wait) = (Ids::new(), Ids::new(), Ids::new());

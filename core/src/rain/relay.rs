@@ -156,7 +156,7 @@ impl Rain {
             if held || sent {
                 self.tell(cx, id, message, task.seat, (limit, flags));
                 Stage::Told
-            } else if self.is_gated(message, &key) {
+            } else if self.is_gated(message, &key, flags) {
                 self.ask(cx, id, message, task.seat);
                 wait += self.config.times.clean_tick;
                 Stage::Asked
@@ -207,14 +207,16 @@ impl Rain {
     }
 
     /// Whether a member is asked before the payload is sent.
-    fn is_gated(&self, message: &Message, peer: &MemberKey) -> bool {
+    fn is_gated(&self, message: &Message, peer: &MemberKey, flags: Flags) -> bool {
         let bytes = message.bytes();
         let credit = self.peers.get(peer).map(|known| known.credit);
         let poor = credit.is_some_and(|credit| credit < bytes);
         let queued = self.peers.get(peer).map_or(0, |known| known.queued);
         let shape = self.config.shape != Shape::Exact && bytes >= GATE_BYTES;
         let jammed = queued > self.config.limits.credit / 2;
-        poor || jammed || (shape && self.config.acks == Acks::All)
+        // Who is asked by one from outside takes what it has room for.
+        let outside = flags.has(Flags::INJECT) && message.way == Way::Own && bytes >= GATE_BYTES;
+        poor || jammed || outside || (shape && self.config.acks == Acks::All)
     }
 
     /// What follows when nobody takes a task: the sends that the child would have made, or, past
@@ -366,6 +368,7 @@ impl Rain {
             flags,
             hop: message.hop.saturating_add(1),
             signature: message.signature,
+            terms: message.terms.clone(),
             payload: message.payload.clone(),
         };
         if let Some(known) = self.peers.get_mut(&peer) {
@@ -421,11 +424,14 @@ impl Rain {
     pub(super) fn on_duty(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey, duty: Duty) {
         let id = duty.id;
         let acked = self.with(cx, id, |rain, cx, message| {
-            let Some(seat) = message.view.seat(&peer) else {
+            let seat = message.view.seat(&peer);
+            if seat.is_none() && !rain.is_handed_in(duty.flags, &peer, message.view.group()) {
                 return false;
-            };
+            }
             rain.send_ack(cx, peer, id);
-            rain.proved(cx, id, message, seat);
+            if let Some(seat) = seat {
+                rain.proved(cx, id, message, seat);
+            }
             // Whose view it is was not said: the arc is taken as it is.
             let way = (duty.limit, duty.flags);
             let reach = rain.reach_of(cx, (&id, message), peer, way, None);
@@ -503,7 +509,8 @@ impl Rain {
             let at = view.distance(origin, seat);
             return view.gaps().derive(at, leaf(origin)).len;
         }
-        let mut entries = entries(id, view, self.config.entries);
+        let count = self.entries_for(&message.origin, view.group());
+        let mut entries = entries(id, view, count);
         let Some((from, len)) = entries.find(|(from, len)| view.distance(*from, seat) < *len)
         else {
             return 1;
@@ -519,20 +526,44 @@ impl Rain {
     }
 
     /// Hands a message to the members at which it enters a group from outside. They have disjoint
-    /// arcs; a silent one is replaced by the next slot, never by this node.
+    /// arcs; a silent one is replaced by the next slot, never by this node. `mine` says of each
+    /// whether this node hands in there.
     pub(super) fn hand_in(
         &mut self,
         cx: &mut Cx<'_, Action>,
         id: MessageId,
         message: &mut Message,
+        mine: impl Fn(usize) -> bool,
     ) {
         message.budget = 0;
-        let entries = entries(&id, &message.view, self.config.entries);
-        let tasks = entries.flat_map(|(from, len)| {
+        let count = self.entries_for(&message.origin, message.view.group());
+        let entries = entries(&id, &message.view, count).enumerate();
+        let entries = entries.filter(|(at, _)| mine(*at));
+        let tasks = entries.flat_map(|(_, (from, len))| {
             let share = Share { slot: 0, len };
             spread(message, from, share, Flags::TREE.with(Flags::INJECT))
         });
         let tasks = tasks.collect();
+        self.assign(cx, id, message, tasks);
+    }
+
+    /// Sends a message to each member itself: of a group so small, that takes less time than the
+    /// tree. Each acknowledges it and forwards it to nobody.
+    pub(super) fn send_to_each(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        id: MessageId,
+        message: &mut Message,
+    ) {
+        let Some(seat) = message.seat else {
+            return;
+        };
+        let each = (1..message.view.members()).map(|offset| Task {
+            seat: message.view.ahead(seat, offset),
+            len: 1,
+            flags: Flags::REDUNDANT,
+        });
+        let tasks = each.collect();
         self.assign(cx, id, message, tasks);
     }
 

@@ -218,6 +218,43 @@ impl View {
         Self::sorted(group, self.0.epoch, self.0.seed, members, rules)
     }
 
+    /// The view of a union or a difference, from those of the groups that it is made of: at the
+    /// latest of their epochs, with the seed of the first. `None` when one of them is not `known`,
+    /// or the term is too deep.
+    ///
+    /// # Errors
+    /// More than [`MEMBERS_MAX`] members.
+    pub fn of_term(
+        group: &GroupId,
+        known: &dyn Fn(&GroupId) -> Option<Self>,
+        rules: &dyn Rules,
+    ) -> Result<Option<Self>, ViewError> {
+        if let Some(view) = known(group) {
+            return Ok(Some(view));
+        }
+        let (GroupId::Union(both) | GroupId::Minus(both)) = group else {
+            return Ok(None);
+        };
+        if group.depth() > GroupId::DEPTH_MAX {
+            return Ok(None);
+        }
+        let one = Self::of_term(&both.0, known, rules)?;
+        let two = Self::of_term(&both.1, known, rules)?;
+        let Some((one, two)) = one.zip(two) else {
+            return Ok(None);
+        };
+        let view = if matches!(group, GroupId::Union(_)) {
+            one.united(&two, group.clone(), rules)?
+        } else {
+            let apart = |member: &Member| two.seat(&member.key).is_none();
+            one.filtered(group.clone(), apart, rules)?
+        };
+        if two.epoch() <= view.epoch() {
+            return Ok(Some(view));
+        }
+        view.next(two.epoch(), one.seed(), [], [], rules).map(Some)
+    }
+
     /// From members in the order of their keys.
     fn sorted(
         group: GroupId,

@@ -346,6 +346,7 @@ impl Script {
             | Command::LeaveGroup(_)
             | Command::Member { .. }
             | Command::Publish { .. }
+            | Command::PublishTo { .. }
             | Command::Verdict { .. } => {}
         }
     }

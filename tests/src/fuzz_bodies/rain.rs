@@ -9,8 +9,8 @@ use samanea_core::{
     base::{Cx, GroupId, Instant, Kind, Machine as _, MemberKey, MessageId, Rules as _},
     proto::rain_link::{Data, Flags, Frame, Ids, Limit},
     rain::{
-        Acks, Action, Config, Event, MessageClass, Options, Rain, Reach, Redundancy, Shape,
-        Validation, Verdict, View, id,
+        Acks, Action, Audience, Config, Door, Event, MessageClass, Options, Rain, Reach,
+        Redundancy, Shape, Validation, Verdict, View, audience, id,
     },
 };
 
@@ -57,7 +57,15 @@ struct Room {
 }
 
 fn group() -> GroupId {
-    GroupId::AllStaked
+    audience::validators()
+}
+
+/// Where blocks go on to: one who is a member here, too, one without a machine, and a stranger.
+fn others(n: u32) -> View {
+    let rules = Keyed(member(0));
+    let members = [1, n, n + 2].map(|number| member(number).into());
+    let view = View::new(audience::others(), 1, None, members, &rules);
+    view.unwrap_or_else(|_| unreachable!("a few members"))
 }
 
 impl Room {
@@ -80,6 +88,8 @@ impl Room {
         };
         for at in 0..room.rains.len() {
             let (view, expires) = (room.view.clone(), None);
+            room.tell(tape, at, Event::View { view, expires });
+            let (view, expires) = (others(n), None);
             room.tell(tape, at, Event::View { view, expires });
         }
         room
@@ -168,14 +178,24 @@ impl Room {
             redundancy: redundancies[(bits >> 1) as usize % redundancies.len()],
             critical: bits & 64 != 0,
             byzantine: bits & 128 != 0,
+            life: (bits & 96 == 96).then_some(Duration::from_millis(700)),
         };
         let payload = Bytes::from(vec![7; 1 << below(tape, 18)]);
         let (tag, group) = (bits.into(), group());
-        let event = Event::Publish {
-            tag,
-            group,
-            payload,
-            options,
+        let event = if bits % 8 == 5 {
+            let audience = Audience::Block;
+            Event::PublishTo {
+                tag,
+                audience,
+                payload,
+            }
+        } else {
+            Event::Publish {
+                tag,
+                group,
+                payload,
+                options,
+            }
         };
         self.tell(tape, at, event);
     }
@@ -320,7 +340,11 @@ impl Room {
         let epoch = (self.view.epoch() + u64::from(below(tape, 3))).saturating_sub(1);
         let same = below(tape, 2) == 0;
         let mut data = Data {
-            group: group(),
+            group: if below(tape, 4) > 0 {
+                group()
+            } else {
+                audience::others()
+            },
             epoch,
             view: if same { self.view.digest().0 } else { [0; 8] },
             origin,
@@ -330,6 +354,7 @@ impl Room {
             flags,
             hop: u8::try_from(below(tape, 256)).unwrap_or(0),
             signature: samanea_core::base::Signature::default(),
+            terms: frames::terms(tape),
             payload: Bytes::from(vec![1; some(tape, 64)]),
         };
         let rules = Keyed(origin);
@@ -450,8 +475,14 @@ fn settings(tape: &mut ByteTape) -> Config {
         (limits.batch, limits.asked_rate, limits.groups) = (1, 4, 2);
         (limits.origin_share, limits.credit) = (1, 1 << 12);
     }
-    config.injectors = if bits & 64 != 0 {
-        [group()].into()
+    config.doors = if bits & 64 != 0 {
+        let entries = 1 + (bits & 3);
+        let door = |into| Door {
+            from: group(),
+            into,
+            entries,
+        };
+        [group(), audience::others()].map(door).into()
     } else {
         Vec::new()
     };

@@ -26,7 +26,10 @@ use bytes::Bytes;
 use samanea_core::{
     base::{Cx, GroupId, Instant, Machine as _, MemberKey, MessageId, Seeded},
     proto::rain_link::Frame,
-    rain::{Action, Config, Delivery, Event, Notice, Options, Rain, Reach, Redundancy, View, Way},
+    rain::{
+        Action, Audience, Config, Delivery, Event, Notice, Options, Rain, Reach, Redundancy, View,
+        Way,
+    },
 };
 use siphasher::sip::SipHasher13;
 
@@ -100,6 +103,8 @@ struct Host {
     gone: bool,
     /// When a tick is due, as queued.
     tick: Option<Instant>,
+    /// Frames that came.
+    heard: u64,
     /// With whom it has exchanged frames, and how many it has sent there.
     contacts: BTreeMap<u32, u64>,
     /// How many times as long frames to and from it take.
@@ -163,6 +168,10 @@ pub struct World {
     pub seen: Vec<(Instant, u32, u32, u64)>,
     sent: Sent,
     spreads: BTreeMap<MessageId, Spread>,
+    /// The newest broadcast.
+    published: Option<MessageId>,
+    /// Who has handed which message on, and its id there.
+    pub bridged: Vec<(u32, MessageId, MessageId)>,
     steps: u64,
     out: Vec<Action>,
 }
@@ -182,6 +191,8 @@ impl World {
             seen: Vec::new(),
             sent: Sent::default(),
             spreads: BTreeMap::new(),
+            published: None,
+            bridged: Vec::new(),
             steps: 0,
             out: Vec::new(),
         }
@@ -252,6 +263,7 @@ impl World {
             mood: Mood::Sound,
             gone: false,
             tick: None,
+            heard: 0,
             contacts: BTreeMap::new(),
             slow: 1,
             part: 0,
@@ -276,6 +288,11 @@ impl World {
     /// Steps taken by all machines.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Frames that came to a member.
+    pub fn heard(&self, at: u32) -> u64 {
+        self.hosts[at as usize].heard
     }
 
     /// Frames sent.
@@ -352,6 +369,18 @@ impl World {
         self.tell(at, event);
         let mut all = self.spreads.keys();
         all.find(|id| !before.contains(id)).copied()
+    }
+
+    /// A member broadcasts to an audience: the id, if it was not refused.
+    pub fn publish_to(&mut self, at: u32, audience: Audience, payload: Bytes) -> Option<MessageId> {
+        self.published = None;
+        let event = Event::PublishTo {
+            tag: 1,
+            audience,
+            payload,
+        };
+        self.tell(at, event);
+        self.published
     }
 
     /// What became of a message.
@@ -443,13 +472,17 @@ impl World {
         match action {
             Action::Send { peer, frame, .. } => self.send(at, number(&peer), frame),
             Action::Deliver(delivery) => self.deliver(at, &delivery),
+            Action::Notice(Notice::Published { id, .. }) => self.published = Some(id),
+            Action::Notice(Notice::Bridged { id, onward, .. }) => {
+                self.bridged.push((at, id, onward));
+            }
             // Everybody can be reached.
             Action::Dial { .. }
             | Action::Address { .. }
             | Action::Cancel { .. }
             | Action::Interest(_)
             | Action::Validate { .. }
-            | Action::Notice(Notice::Published { .. } | _) => {}
+            | Action::Notice(_) => {}
         }
     }
 
@@ -544,6 +577,7 @@ impl World {
                 continue;
             };
             if !host.gone {
+                host.heard += u64::from(matches!(event, Event::Received { .. }));
                 self.tell(next.to, event);
             }
         }

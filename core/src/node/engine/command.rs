@@ -82,6 +82,18 @@ impl Engine {
                     options,
                 },
             ),
+            Command::PublishTo {
+                tag,
+                audience,
+                payload,
+            } => self.gossip(
+                cx,
+                rain::Event::PublishTo {
+                    tag,
+                    audience,
+                    payload,
+                },
+            ),
             Command::Verdict { id, verdict } => {
                 self.gossip(cx, rain::Event::Verdict { id, verdict });
             }

@@ -1,7 +1,7 @@
 //! What a frame must keep beside its form.
 
 use super::{
-    ADDRESS_BYTES_MAX, Data, ENTRIES_MAX, Entry, Frame, HOLES_MAX, IDS_MAX, Joined,
+    ADDRESS_BYTES_MAX, Data, ENTRIES_MAX, Entry, Frame, HOLES_MAX, IDS_MAX, Joined, ONWARD_MAX,
     PAYLOAD_BYTES_MAX, RECORDS_MAX, Record,
 };
 use crate::{
@@ -68,7 +68,12 @@ impl Frame {
 }
 
 fn data_fits(data: &Data) -> bool {
-    group_fits(&data.group) && data.flags.is_valid() && data.payload.len() <= PAYLOAD_BYTES_MAX
+    let onward = &data.terms.onward;
+    group_fits(&data.group)
+        && data.flags.is_valid()
+        && onward.len() <= ONWARD_MAX
+        && onward.iter().all(|onward| group_fits(&onward.group))
+        && data.payload.len() <= PAYLOAD_BYTES_MAX
 }
 
 fn group_fits(group: &GroupId) -> bool {

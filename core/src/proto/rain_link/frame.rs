@@ -23,6 +23,8 @@ pub const HOLES_MAX: usize = 16;
 pub const RECORDS_MAX: usize = 256;
 /// The longest address of a member, in bytes of text, inclusive.
 pub const ADDRESS_BYTES_MAX: usize = 255;
+/// The most groups that a message goes on to, inclusive.
+pub const ONWARD_MAX: usize = 4;
 /// The largest payload of a message, in bytes, inclusive: 4 MiB.
 pub const PAYLOAD_BYTES_MAX: usize = 4 << 20;
 
@@ -186,8 +188,45 @@ pub struct Data {
     pub hop: u8,
     /// The origin's, over the id.
     pub signature: Signature,
+    /// How its origin wants it carried.
+    pub terms: Terms,
     /// At most [`PAYLOAD_BYTES_MAX`] bytes; what it means is the application's.
     pub payload: Bytes,
+}
+
+/// How the origin of a message wants it carried; a part of what the id is the hash of. Plain ones
+/// are `[]` on the wire, others `[urgent, life, [[group, epoch, seq, signature], …]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Terms {
+    /// Before other payloads, everywhere.
+    pub urgent: bool,
+    /// Whoever holds it forgets it after so many milliseconds; 0 = as long as messages are kept.
+    pub life_ms: u32,
+    /// The groups that it goes on to, at most [`ONWARD_MAX`].
+    pub onward: Vec<Onward>,
+}
+
+impl Terms {
+    /// Whether nothing out of the ordinary is wanted.
+    pub fn is_plain(&self) -> bool {
+        !self.urgent && self.life_ms == 0 && self.onward.is_empty()
+    }
+}
+
+/// The same payload as a message to another group: what its origin gives those who hand it in
+/// there. The message has the same origin and life, and plain terms but for how long it lives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Onward {
+    /// For whom.
+    pub group: GroupId,
+    /// In which view of it.
+    pub epoch: u64,
+    /// Which of the origin's messages to this group.
+    pub seq: u64,
+    /// The origin's, over the id that the message has there.
+    pub signature: Signature,
 }
 
 /// An arc for somebody who holds the message.

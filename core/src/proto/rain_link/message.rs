@@ -6,7 +6,7 @@ use super::{
     ACK, BULK_SPEC, CREDIT, DATA, DIGEST, DUTY, Frame, HELLO, IGYW, JOIN, LEAVE, Limit, MEMBERS,
     MSG_DONE, NACK, NO, PING, PONG, PROOF, PULL, RELAY, RainBulk, RainLink, Record, SPEC, WAIT,
     Why, YES,
-    frame::{Data, Entry, Joined, Left, write_group},
+    frame::{Data, Entry, Joined, Left, Terms, write_group},
     items,
     read::read,
 };
@@ -227,8 +227,25 @@ fn write_data(writer: &mut Writer<'_>, data: &Data) -> Bytes {
     write_limit(writer, data.limit);
     writer.u64(data.flags.0).u64(data.hop);
     writer.bytes(&data.signature.to_bytes());
+    write_terms(writer, &data.terms);
     writer.bytes_head(data.payload.len());
     data.payload.clone()
+}
+
+/// Writes terms as they stand in frames and in what ids are hashes of.
+pub(crate) fn write_terms(writer: &mut Writer<'_>, terms: &Terms) {
+    if terms.is_plain() {
+        writer.array(0);
+        return;
+    }
+    writer.array(3).bool(terms.urgent).u64(terms.life_ms);
+    writer.array(count(terms.onward.len()));
+    for onward in &terms.onward {
+        writer.array(4);
+        write_group(writer, &onward.group);
+        writer.u64(onward.epoch).u64(onward.seq);
+        writer.bytes(&onward.signature.to_bytes());
+    }
 }
 
 fn write_limit(writer: &mut Writer<'_>, limit: Limit) {

@@ -38,9 +38,11 @@ pub use check::{PULLED_MAX, Unfit};
 pub use client::Client;
 pub use frame::{
     ADDRESS_BYTES_MAX, Data, Duty, ENTRIES_MAX, Entry, Flags, Frame, HOLES_MAX, IDS_MAX, Ids, Igyw,
-    Joined, Left, Limit, PAYLOAD_BYTES_MAX, RECORDS_MAX, Record, Why, write_group,
+    Joined, Left, Limit, ONWARD_MAX, Onward, PAYLOAD_BYTES_MAX, RECORDS_MAX, Record, Terms, Why,
+    write_group,
 };
 pub use message::Message;
+pub(crate) use message::write_terms;
 pub use server::Server;
 
 use super::Protocol;
@@ -96,8 +98,9 @@ pub const MSG_DONE: Kind = Kind(19);
 pub const WORD_BYTES_MAX: usize = 128 << 10;
 
 /// A payload with all before it has at most this many bytes, inclusive. The head of the deepest
-/// group, in a relay, has fewer than 1 KiB in any form of CBOR.
-pub const BULK_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + (1 << 10);
+/// group, in a relay, that goes on to as many such groups, has fewer than 4 KiB in any form of
+/// CBOR.
+pub const BULK_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + (4 << 10);
 
 /// A lane of the link: a mini-protocol over [`Message`]s.
 pub trait Lane: Protocol<Message = Message> + Clone + Debug + PartialEq + Eq {
@@ -162,7 +165,7 @@ pub const BULK_SPEC: Spec = Spec {
 };
 
 /// Items of each kind's array, the label included, by the kind's number.
-const ITEMS: [u8; 20] = [5, 12, 5, 2, 3, 5, 2, 3, 2, 4, 5, 5, 2, 6, 6, 3, 3, 3, 2, 1];
+const ITEMS: [u8; 20] = [5, 13, 5, 2, 3, 5, 2, 3, 2, 4, 5, 5, 2, 6, 6, 3, 3, 3, 2, 1];
 
 /// Items of a kind's array, the label included; 0 for a kind that is not there.
 const fn items(kind: Kind) -> u8 {

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use super::{
     ACK, ADDRESS_BYTES_MAX, CREDIT, DATA, DIGEST, DUTY, Data, Duty, ENTRIES_MAX, Entry, Flags,
     Frame, HELLO, HOLES_MAX, IDS_MAX, IGYW, Ids, Igyw, JOIN, Joined, LEAVE, Lane, Left, Limit,
-    MEMBERS, MSG_DONE, Message, NACK, NO, PAYLOAD_BYTES_MAX, PING, PONG, PROOF, PULL, RECORDS_MAX,
-    RELAY, Record, WAIT, Why, YES,
+    MEMBERS, MSG_DONE, Message, NACK, NO, ONWARD_MAX, Onward, PAYLOAD_BYTES_MAX, PING, PONG, PROOF,
+    PULL, RECORDS_MAX, RELAY, Record, Terms, WAIT, Why, YES,
     check::{entries_rise, entry_rises, ranges_fit},
     items,
 };
@@ -127,8 +127,36 @@ fn data(reader: &mut Reader<'_>) -> Result<Data, DecodeError> {
         flags: flags(reader)?,
         hop: reader.u8()?,
         signature: signature(reader)?,
+        terms: terms(reader)?,
         payload: payload(reader)?,
     })
+}
+
+fn terms(reader: &mut Reader<'_>) -> Result<Terms, DecodeError> {
+    let got = reader.array_head()?;
+    let mut terms = Terms::default();
+    if got == 0 {
+        return Ok(terms);
+    }
+    if got != 3 {
+        let got = u32::try_from(got).unwrap_or(u32::MAX);
+        return Err(DecodeError::Items { want: 3, got });
+    }
+    (terms.urgent, terms.life_ms) = (reader.bool()?, reader.u32()?);
+    each(reader, ONWARD_MAX, |reader| {
+        reader.array(4)?;
+        terms.onward.push(Onward {
+            group: group(reader)?,
+            epoch: reader.u64()?,
+            seq: reader.u64()?,
+            signature: signature(reader)?,
+        });
+        Ok(())
+    })?;
+    if terms.is_plain() {
+        return Err(DecodeError::Empty);
+    }
+    Ok(terms)
 }
 
 /// Shared with the message.

@@ -1,7 +1,7 @@
 //! How long frames are on the wire, without writing them.
 
 use super::{
-    Data, Entry, Frame, Joined, Limit, Record,
+    Data, Entry, Frame, Joined, Limit, Onward, Record, Terms,
     frame::{Duty, Igyw},
     items,
 };
@@ -79,7 +79,24 @@ fn data_bytes(data: &Data) -> usize {
         number(data.flags.0),
         number(data.hop),
         SIGNATURE,
+        terms_bytes(&data.terms),
         string(data.payload.len()),
+    ])
+}
+
+fn terms_bytes(terms: &Terms) -> usize {
+    if terms.is_plain() {
+        return 1;
+    }
+    let onward = |onward: &Onward| {
+        let (group, epoch) = (group_bytes(&onward.group), number(onward.epoch));
+        sum([1, group, epoch, number(onward.seq), SIGNATURE])
+    };
+    sum([
+        2,
+        number(terms.life_ms),
+        head(terms.onward.len()),
+        total(terms.onward.iter().map(onward)),
     ])
 }
 

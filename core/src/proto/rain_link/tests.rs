@@ -7,8 +7,8 @@ use quickcheck::{Arbitrary, Gen, QuickCheck, quickcheck};
 use super::{
     ADDRESS_BYTES_MAX, BULK_BYTES_MAX, BULK_SPEC, Client, DATA, DONE, Data, Duty, ENTRIES_MAX,
     Entry, Flags, Frame, HOLES_MAX, IDS_MAX, Ids, Igyw, Joined, Left, Limit, MSG_DONE, Message,
-    OPEN, PAYLOAD_BYTES_MAX, RECORDS_MAX, RELAY, RainBulk, RainLink, Record, SPEC, Server, Unfit,
-    WORD_BYTES_MAX, Why,
+    ONWARD_MAX, OPEN, Onward, PAYLOAD_BYTES_MAX, RECORDS_MAX, RELAY, RainBulk, RainLink, Record,
+    SPEC, Server, Terms, Unfit, WORD_BYTES_MAX, Why,
     client::{Fact, Order},
     server, write_group,
 };
@@ -63,8 +63,31 @@ fn data(payload: &'static [u8]) -> Data {
         flags: Flags::TREE.with(Flags::WANT_ACK),
         hop: 1,
         signature: signature(4),
+        terms: Terms::default(),
         payload: Bytes::from_static(payload),
     }
+}
+
+fn onward(group: GroupId) -> Onward {
+    Onward {
+        group,
+        epoch: 7,
+        seq: 300,
+        signature: signature(6),
+    }
+}
+
+/// A message that goes on to another group.
+fn bridged() -> Frame {
+    let onward = vec![onward(group())];
+    Frame::Data(Box::new(Data {
+        terms: Terms {
+            urgent: true,
+            life_ms: 500,
+            onward,
+        },
+        ..data(b"block")
+    }))
 }
 
 fn joined(address: &'static [u8]) -> Joined {
@@ -248,6 +271,7 @@ fn frames_are_written_as_in_the_golden_file() {
         ("chain", chain()),
         ("relayed data", relay(frame(1))),
         ("deepest group", ping(deep(4))),
+        ("bridged", bridged()),
     ];
     let each = (0..19).map(|kind| (name(kind), frame(kind)));
     for (name, frame) in each.chain(extra) {
@@ -296,7 +320,7 @@ fn each_line_of_the_golden_file_is_read() {
         assert!(reads || RainBulk::decode(OPEN, &bytes).is_ok(), "{name}");
         seen += 1;
     }
-    assert_eq!(seen, 23);
+    assert_eq!(seen, 24);
 }
 
 #[test]
@@ -382,6 +406,18 @@ fn the_largest_frames_fit_into_the_limits_of_their_lanes() {
         epoch: u64::MAX,
         boot: u32::MAX,
         seq: u64::MAX,
+        terms: Terms {
+            urgent: false,
+            life_ms: u32::MAX,
+            onward: vec![
+                Onward {
+                    epoch: u64::MAX,
+                    seq: u64::MAX,
+                    ..onward(deep(4))
+                };
+                ONWARD_MAX
+            ],
+        },
         payload: Bytes::from(vec![0; PAYLOAD_BYTES_MAX]),
         ..data(b"")
     })));
@@ -463,6 +499,31 @@ fn what_breaks_a_rule_is_refused_by_both_ends() {
     };
     let max = 4 << 20;
     over(Frame::Data(Box::new(large)), DecodeError::TooLong { max });
+    let far = Data {
+        terms: Terms {
+            onward: vec![onward(GroupId::AllStaked); ONWARD_MAX + 1],
+            ..Terms::default()
+        },
+        ..data(b"")
+    };
+    let max = u32::try_from(ONWARD_MAX).unwrap();
+    over(Frame::Data(Box::new(far)), DecodeError::TooMany { max });
+}
+
+/// There is one form: terms that say nothing are the empty list.
+#[test]
+fn terms_that_want_nothing_are_not_spelled_out() {
+    let plain = bytes(&frame(1));
+    let at = plain.len() - 1 - b"payload".len() - 1;
+    assert_eq!(plain[at], 0x80);
+    let spelled = [&plain[..at], &[0x83, 0xf4, 0, 0x80], &plain[at + 1..]].concat();
+    assert_eq!(read(&spelled.into(), true), Err(DecodeError::Empty));
+    let short = [&plain[..at], &[0x82, 0xf5, 0], &plain[at + 1..]].concat();
+    let (want, got) = (3, 2);
+    assert_eq!(
+        read(&short.into(), true),
+        Err(DecodeError::Items { want, got })
+    );
 }
 
 #[test]
@@ -665,8 +726,21 @@ fn any_data(g: &mut Gen) -> Data {
         },
         flags: Flags(u8::arbitrary(g) & 0x38).with(*g.choose(&REASONS).unwrap()),
         hop: u8::arbitrary(g),
+        terms: any_terms(g),
         payload: Vec::arbitrary(g).into(),
         ..data(b"")
+    }
+}
+
+fn any_terms(g: &mut Gen) -> Terms {
+    if bool::arbitrary(g) {
+        return Terms::default();
+    }
+    let many = usize::arbitrary(g) % (ONWARD_MAX + 2);
+    Terms {
+        urgent: bool::arbitrary(g),
+        life_ms: u32::arbitrary(g),
+        onward: (0..many).map(|_| onward(any_group(g))).collect(),
     }
 }
 

@@ -33,6 +33,7 @@ impl World {
             flags,
             hop: 1,
             signature: Signature::default(),
+            terms: crate::proto::rain_link::Terms::default(),
             payload: Bytes::from_static(b"rain"),
         };
         let id = id::message_id(&data, &rules);
