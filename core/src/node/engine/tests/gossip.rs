@@ -4,8 +4,9 @@ use alloc::collections::BTreeSet;
 
 use super::*;
 use crate::{
+    base::Actor,
     node::Gossip,
-    rain::{self, View, Way},
+    rain::{self, Audience, View, Way, audience},
 };
 
 fn config(at: usize) -> Config {
@@ -252,4 +253,87 @@ fn a_connection_released_and_acquired_again_has_a_link() {
     assert!(is_linked(&net));
     publish(&mut net, 0, b"rain");
     assert_eq!(net.delivered().len(), 2);
+}
+
+/// Validators, others with a stake, and an archival node; each knows where everybody lives.
+fn society() -> Net {
+    let mut net = Net::new((0..9).map(config));
+    let role = GroupId::Role;
+    let groups: [(GroupId, core::ops::Range<usize>); 4] = [
+        (audience::validators(), 0..4),
+        (role(Actor::Servicer), 4..8),
+        (GroupId::AllStaked, 0..8),
+        (role(Actor::Archival), 7..9),
+    ];
+    let plain = groups.map(|(group, members)| {
+        let members = members.map(|at| member(at).into());
+        View::new(group, 1, None, members, &Keyed(0)).unwrap()
+    });
+    let known = |group: &GroupId| plain.iter().find(|view| view.group() == group).cloned();
+    let terms = [audience::others(), audience::archive()];
+    let terms = terms.map(|term| View::of_term(&term, &known, &Keyed(0)).unwrap().unwrap());
+    for at in 0..9 {
+        for other in (0..9).filter(|other| *other != at) {
+            let (key, addr) = (member(other), Some(addr(other)));
+            net.feed(at, Event::Command(Command::Member { key, addr }));
+        }
+        for view in plain.iter().chain(&terms) {
+            let (view, expires) = (view.clone(), None);
+            net.feed(at, Event::Command(Command::View { view, expires }));
+        }
+    }
+    net.pass(Duration::from_secs(10));
+    net
+}
+
+#[test]
+fn a_block_crosses_the_bridge_between_engines_and_reaches_each_node_once() {
+    let mut net = society();
+    let payload = Bytes::from_static(b"block");
+    let audience = Audience::BlockToArchive;
+    let tag = 1;
+    net.command(
+        2,
+        Command::PublishTo {
+            tag,
+            audience,
+            payload,
+        },
+    );
+    net.pass(Duration::from_secs(15));
+    let mut at: Vec<usize> = net.delivered().iter().map(|(at, _, _)| *at).collect();
+    at.sort_unstable();
+    assert_eq!(at, (0..9).collect::<Vec<_>>());
+    let bridged = net.notices.iter().filter(|(at, notice)| {
+        let bridged = matches!(notice, Notice::Gossip(rain::Notice::Bridged { .. }));
+        assert!(!bridged || *at < 4, "{at} is no validator");
+        bridged
+    });
+    assert_eq!(bridged.count(), 8, "four validators, two groups");
+}
+
+#[test]
+fn a_servicer_reaches_validators_by_dialling_those_where_its_message_enters() {
+    let mut net = society();
+    for at in [5, 8] {
+        let payload = Bytes::from_static(b"transaction");
+        let audience = Audience::Transactions;
+        let tag = 1;
+        net.command(
+            at,
+            Command::PublishTo {
+                tag,
+                audience,
+                payload,
+            },
+        );
+    }
+    net.pass(Duration::from_secs(15));
+    let mut at: Vec<usize> = net.delivered().iter().map(|(at, _, _)| *at).collect();
+    at.sort_unstable();
+    assert_eq!(at, [0, 1, 2, 3], "each once: an archival node has no door");
+    let refused = |(at, notice): &&(usize, Notice)| {
+        matches!(notice, Notice::Gossip(rain::Notice::Refused { .. })) && *at == 8
+    };
+    assert_eq!(net.notices.iter().filter(refused).count(), 1);
 }
