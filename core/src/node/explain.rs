@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{fmt, net::SocketAddr};
 
-use crate::{governor, manager, peer_actions};
+use crate::{base::GroupId, governor, manager, peer_actions};
 
 /// All that a node knows of one peer's state: why, until when, and what would change it.
 ///
@@ -20,6 +20,27 @@ pub struct Explanation {
     pub peer: Option<peer_actions::Peer>,
     /// Its connections, in the order of their serials.
     pub conns: Vec<manager::Explanation>,
+}
+
+/// What a node knows of one group of structured gossip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct GroupLook {
+    /// Which.
+    pub group: GroupId,
+    /// The epoch of its newest view.
+    pub epoch: u64,
+    /// How many are in it.
+    pub members: u32,
+    /// Whether this node is.
+    pub is_member: bool,
+    /// Members that can be reached now.
+    pub linked: u32,
+    /// Members that the group wants connections to.
+    pub wanted: u32,
+    /// Messages of it that are held.
+    pub held: u32,
 }
 
 impl Explanation {

@@ -11,5 +11,5 @@ pub use action::{Action, Notice};
 pub use config::{Config, Gossip};
 pub use engine::Engine;
 pub use event::{Command, Event};
-pub use explain::Explanation;
+pub use explain::{Explanation, GroupLook};
 pub use run::{Node, Tap};

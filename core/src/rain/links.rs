@@ -12,7 +12,7 @@
 //!
 //! Limits: one entry for each connection with a link.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Config, id::proof_bytes};
 use crate::{
@@ -111,6 +111,12 @@ impl Links {
     pub fn conn(&self, member: &MemberKey) -> Option<Serial> {
         let mut those = self.by.iter().filter(|(_, link)| link.is_of(member));
         those.next().map(|(conn, _)| *conn)
+    }
+
+    /// All members that can be reached, in order, each once.
+    pub fn members(&self) -> BTreeSet<MemberKey> {
+        let proved = self.by.values().filter(|link| link.proved);
+        proved.filter_map(|link| Some(link.hello?.member)).collect()
     }
 
     /// The member at the other end of a connection.

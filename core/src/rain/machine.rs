@@ -174,6 +174,12 @@ impl Rain {
         self.messages.keys()
     }
 
+    /// How many messages of a group are held.
+    pub fn held_of(&self, group: &GroupId) -> usize {
+        let all = self.messages.values();
+        all.filter(|message| message.view.group() == group).count()
+    }
+
     /// What is known of a message that is held.
     pub fn look(&self, id: &MessageId) -> Option<Look> {
         self.messages.get(id).map(Message::look)

@@ -35,6 +35,7 @@
 //! src: cardano-node topology file; CIP-155 for service names
 
 pub mod configuration;
+pub mod groups;
 pub mod snapshot;
 
 mod access;

@@ -13,13 +13,15 @@ use samanea_core::{
     chain::{self, Answer, Question, Verdict},
     governor,
     node::Notice,
+    rain,
 };
-use samanea_std::{Application, clock, gossip::Voice};
+use samanea_std::{Application, clock, gossip::Voice, topology::groups::to_name};
 use tokio::sync::watch;
 use tracing::{Span, debug, info, warn};
 
 use crate::{
     Block,
+    groups::Outbox,
     metrics::Measures,
     rules::{BlockFault, Eras, MemberEras, check_block},
     store::Store,
@@ -57,6 +59,7 @@ pub struct App {
     measures: Arc<Measures>,
     /// Present when it takes part in structured gossip.
     member: Option<MemberEras>,
+    outbox: Arc<Outbox>,
     /// What its log lines are told under.
     span: Span,
 }
@@ -76,6 +79,7 @@ impl App {
             progress: watch::Sender::default(),
             measures: Arc::default(),
             member: None,
+            outbox: Arc::default(),
         }
     }
 
@@ -100,6 +104,11 @@ impl App {
     /// What is measured along the way.
     pub const fn measures(&self) -> &Arc<Measures> {
         &self.measures
+    }
+
+    /// What comes of broadcasts.
+    pub const fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
     }
 
     /// Keeps a block of our own, so that it can be served once the node knows its header.
@@ -151,6 +160,31 @@ impl App {
             }
             Notice::Stuck => warn!("untrusted peers cannot be let go: restart the node"),
             other => debug!(?other, "peers"),
+        }
+    }
+
+    fn on_gossip(&self, notice: &rain::Notice) {
+        use rain::Notice;
+        match notice {
+            Notice::Published { tag, id } => {
+                info!(%id, "published");
+                self.outbox.tell(*tag, Ok(*id));
+            }
+            Notice::Refused { tag, why } => {
+                warn!(%why, "not published");
+                self.outbox.tell(*tag, Err(*why));
+            }
+            Notice::Bridged { id, group, onward } => {
+                info!(%id, group = to_name(group), %onward, "handed on");
+            }
+            Notice::Done { id, report } => debug!(%id, ?report, "message done"),
+            Notice::OldView { group, epoch } => {
+                warn!(
+                    group = to_name(group),
+                    epoch, "view ignored: not a later epoch"
+                );
+            }
+            other => debug!(?other, "gossip"),
         }
     }
 
@@ -237,6 +271,20 @@ impl Application for App {
             }
             Notice::Chain(notice) => self.on_chain(now, notice),
             Notice::Governor(notice) => self.on_governor(notice),
+            Notice::Delivered(delivery) => info!(
+                group = to_name(&delivery.group),
+                origin = %delivery.origin,
+                id = %delivery.id,
+                hops = delivery.hop,
+                way = ?delivery.way,
+                bytes = delivery.payload.len(),
+                text = preview(&delivery.payload),
+                "delivered"
+            ),
+            Notice::Gossip(notice) => self.on_gossip(notice),
+            Notice::Member { key, conn } => {
+                debug!(member = %key, linked = conn.is_some(), "member");
+            }
             Notice::ListenerLost(listener) => {
                 warn!(?listener, "no longer listening");
                 self.progress
@@ -246,6 +294,23 @@ impl Application for App {
         }
     }
 }
+
+/// The beginning of a payload, as far as it is text on one line.
+fn preview(payload: &[u8]) -> String {
+    let start = payload.get(..PREVIEW_BYTES).unwrap_or(payload);
+    let text = match str::from_utf8(start) {
+        Ok(text) => text,
+        // Cut within a letter.
+        Err(error) => {
+            str::from_utf8(start.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
+        }
+    };
+    let plain = |letter: &char| !letter.is_control();
+    text.chars().take_while(plain).collect()
+}
+
+/// How much of a payload is put into the log, in bytes.
+const PREVIEW_BYTES: usize = 64;
 
 /// Transactions that are passed on: those that were offered last. Nothing of them is validated
 /// but that their ids are theirs.

@@ -17,6 +17,7 @@ pub mod control;
 pub mod devnet;
 pub mod driver;
 pub mod generate;
+pub mod groups;
 pub mod immutable;
 pub mod map;
 pub mod memory;

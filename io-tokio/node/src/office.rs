@@ -5,11 +5,17 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use samanea_core::{governor::Saved, node::Engine};
+use samanea_core::{
+    base::MessageId,
+    governor::Saved,
+    node::{Command, Engine},
+    rain::Audience,
+};
 
 use crate::{
     control::{Goals, ROWS_MAX, Source, Table},
     driver::Handle,
+    groups::{GroupRow, Outbox},
     metrics::{Figures, Measures, Rain},
     peers::{self, Explained},
 };
@@ -52,19 +58,25 @@ pub fn saved(handle: &Handle) -> Saved {
 
 /// Answers the questions of the control socket.
 #[derive(Clone)]
-pub struct Desk(Handle);
+pub struct Desk {
+    handle: Handle,
+    outbox: Arc<Outbox>,
+}
 
 impl Desk {
-    /// About this node.
-    pub fn new(handle: &Handle) -> Arc<Self> {
-        Arc::new(Self(handle.clone()))
+    /// About this node, whose application has this outbox.
+    pub fn new(handle: &Handle, outbox: &Arc<Outbox>) -> Arc<Self> {
+        Arc::new(Self {
+            handle: handle.clone(),
+            outbox: Arc::clone(outbox),
+        })
     }
 }
 
 impl Source for Desk {
     fn peers(&self) -> Table {
-        let now = self.0.now();
-        let (known, conns) = self.0.with(|node| {
+        let now = self.handle.now();
+        let (known, conns) = self.handle.with(|node| {
             let engine = node.machine();
             let known: Vec<_> = engine.governor().explain_all().collect();
             (known, engine.manager().explain_all())
@@ -74,19 +86,37 @@ impl Source for Desk {
     }
 
     fn explain(&self, peer: SocketAddr) -> Option<Explained> {
-        let now = self.0.now();
-        let node = self.0.with(|node| node.machine().explain(peer));
+        let now = self.handle.now();
+        let node = self.handle.with(|node| node.machine().explain(peer));
         peers::explained(now, &node)
     }
 
     fn goals(&self) -> Goals {
-        self.0.with(|node| {
+        self.handle.with(|node| {
             let governor = node.machine().governor();
             Goals {
                 targets: governor.targets(),
                 counters: *governor.counters(),
             }
         })
+    }
+
+    fn groups(&self) -> Vec<GroupRow> {
+        let looks = self.handle.with(|node| node.machine().groups());
+        looks.iter().map(GroupRow::new).collect()
+    }
+
+    fn publish(&self, audience: Audience, payload: Vec<u8>) -> Result<MessageId, String> {
+        if self.handle.with(|node| node.machine().rain().is_none()) {
+            return Err("this node has no part in structured gossip: --gossip-key".into());
+        }
+        let awaited = self.outbox.begin();
+        self.handle.command(Command::PublishTo {
+            tag: awaited.tag(),
+            audience,
+            payload: payload.into(),
+        });
+        awaited.wait().map_err(|why| why.to_string())
     }
 }
 

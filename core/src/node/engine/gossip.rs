@@ -13,7 +13,7 @@ use alloc::{
 use core::net::SocketAddr;
 
 use super::{
-    super::{self as node, Action, Notice},
+    super::{self as node, Action, GroupLook, Notice},
     Engine,
 };
 use crate::{
@@ -64,6 +64,28 @@ impl Gossip {
         let members: BTreeSet<&MemberKey> = self.interests.values().flatten().collect();
         let linked = |member: &MemberKey| (*member, self.links.conn(member));
         members.into_iter().map(linked).collect()
+    }
+
+    /// Each group as it is now, in order.
+    pub(super) fn looks(&self) -> Vec<GroupLook> {
+        let up = self.links.members();
+        let me = self.rain.me();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let look = |group: &GroupId| {
+            let view = self.rain.view(group)?;
+            let linked = up.iter().filter(|key| view.seat(key).is_some());
+            let wanted = self.interests.get(group).map_or(0, BTreeSet::len);
+            Some(GroupLook {
+                group: group.clone(),
+                epoch: view.epoch(),
+                members: view.members(),
+                is_member: view.seat(&me).is_some(),
+                linked: count(linked.count()),
+                wanted: count(wanted),
+                held: count(self.rain.held_of(group)),
+            })
+        };
+        self.rain.groups().filter_map(look).collect()
     }
 
     /// The addresses that groups want.

@@ -4,7 +4,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::net::SocketAddr;
 
 use super::{
-    super::{Config, Explanation},
+    super::{Config, Explanation, GroupLook},
     Engine, Timer,
 };
 use crate::{
@@ -52,6 +52,12 @@ impl Engine {
     pub fn members_wanted(&self) -> Vec<(MemberKey, Option<Serial>)> {
         let gossip = self.gossip.as_ref();
         gossip.map_or_else(Vec::new, |gossip| gossip.members_wanted())
+    }
+
+    /// Each group of structured gossip that is known, in order.
+    pub fn groups(&self) -> Vec<GroupLook> {
+        let gossip = self.gossip.as_ref();
+        gossip.map_or_else(Vec::new, |gossip| gossip.looks())
     }
 
     /// Live connections and dials under way: serial, other end, our role, whether connected.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use samanea_core::base::{Hash32, Point};
 
-use super::office;
+use super::{groups, office};
 use crate::driver::Driver;
 
 /// A node of a block-diffusing network.
@@ -33,6 +33,10 @@ pub(super) enum Command {
     Peers(office::Peers),
     /// Explains one peer of a running node: why it is what it is, and what is waited for
     Explain(office::Explain),
+    /// Shows the groups of structured gossip that a running node knows
+    Groups(groups::Shown),
+    /// Broadcasts through a running node over structured gossip, and tells the id of the message
+    Publish(groups::Publish),
     /// Makes the key of a member of structured gossip and tells its public half
     GossipKey(GossipKey),
 }
@@ -144,13 +148,13 @@ pub(super) struct Run {
     pub(super) magic: Option<u32>,
     /// The roots and, in a file that it names, the big ledger peers: topology.json of
     /// cardano-node. Read again on SIGHUP and when it changes
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "files")]
     pub(super) topology: Option<PathBuf>,
     /// Targets, limits and modes: the configuration of cardano-node
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Read all files, tell what would be done with them, and end
-    #[arg(long = "dry-run", requires = "topology")]
+    #[arg(long = "dry-run", requires = "files")]
     pub(super) only_plan: bool,
     /// A peer to follow, HOST:PORT; may be given again
     #[arg(long, value_name = "ADDR")]
@@ -182,6 +186,10 @@ pub(super) struct Run {
     /// not be replayed without its key
     #[arg(long, value_name = "FILE", conflicts_with = "tape")]
     pub(super) gossip_key: Option<PathBuf>,
+    /// The groups of structured gossip: who is in which, and where members live. Read again on
+    /// SIGHUP. Without --gossip-key only for --dry-run
+    #[arg(long, value_name = "FILE", group = "files")]
+    pub(super) groups: Option<PathBuf>,
     /// From this many inbound connections on accepting slows down; by default three quarters of
     /// --hard-limit
     #[arg(long, value_name = "N")]

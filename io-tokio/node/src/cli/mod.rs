@@ -7,6 +7,7 @@
 mod args;
 mod devnet;
 mod gossip_key;
+mod groups;
 mod judging;
 mod office;
 mod ping;
@@ -44,6 +45,8 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::main(args),
         Command::Peers(args) => office::peers(args),
         Command::Explain(args) => office::explain(args),
+        Command::Groups(args) => groups::show(args),
+        Command::Publish(args) => groups::publish(args),
         Command::GossipKey(args) => gossip_key::main(args),
     };
     match done {

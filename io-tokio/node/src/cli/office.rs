@@ -16,11 +16,12 @@ use tracing::{info, warn};
 
 use super::{Failure, say};
 use crate::{
+    app::App,
     control::{self, Answer, Goals, Refused, Request},
     driver::Handle,
     map,
     memory::StateDir,
-    metrics::{Bind, Measures, Server},
+    metrics::{Bind, Server},
     office::{Desk, figures, saved},
     peers::{Explained, Row},
     slots::SlotClock,
@@ -35,7 +36,7 @@ pub(super) struct Options {
     /// Remember peers over restarts, in this directory; made if it is not there
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Answer `samanea peers` and `samanea explain` at this Unix domain socket; by default
+    /// Answer `samanea peers`, `explain`, `groups` and `publish` at this Unix domain socket; by default
     /// samanea.socket in --state
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -129,17 +130,13 @@ impl Office {
     }
 
     /// Answers about the node from now on, until the result is dropped.
-    pub(super) async fn work(
-        self,
-        handle: &Handle,
-        measures: &Arc<Measures>,
-    ) -> Result<Working, Failure> {
+    pub(super) async fn work(self, handle: &Handle, app: &App) -> Result<Working, Failure> {
         let mut working = Working {
             state: self.state.map(Arc::new),
             ..Working::default()
         };
         if let Bind::Addr(addr) = self.metrics {
-            let (handle, measures) = (handle.clone(), Arc::clone(measures));
+            let (handle, measures) = (handle.clone(), Arc::clone(app.measures()));
             let look = move || figures(&handle, &measures);
             let server = Server::start(addr, look)
                 .await
@@ -148,7 +145,7 @@ impl Office {
             working.metrics = Some(server);
         }
         if let Some(path) = self.socket {
-            let server = control::Server::start(&path, Desk::new(handle))
+            let server = control::Server::start(&path, Desk::new(handle, app.outbox()))
                 .map_err(|error| Failure::input(format!("--socket {error}")))?;
             info!(path = %server.path().display(), "control socket");
             working.socket = Some(server);
@@ -194,7 +191,7 @@ impl Working {
 
 /// How a running node is found.
 #[derive(Clone, Debug, Args)]
-struct Node {
+pub(super) struct Node {
     /// The control socket of the node; by default samanea.socket in --state, or here
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -204,7 +201,7 @@ struct Node {
 }
 
 impl Node {
-    fn ask(&self, request: Request) -> Result<Answer, Failure> {
+    pub(super) fn ask(&self, request: &Request) -> Result<Answer, Failure> {
         let path = match (&self.socket, &self.state) {
             (Some(path), _) => path.clone(),
             (None, Some(dir)) => dir.join(control::NAME),
@@ -244,7 +241,7 @@ pub(super) struct Explain {
 }
 
 pub(super) fn peers(args: &Peers) -> Result<(), Failure> {
-    let Answer::Peers(table) = args.node.ask(Request::Peers)? else {
+    let Answer::Peers(table) = args.node.ask(&Request::Peers)? else {
         return Err(misled());
     };
     if let Some(path) = &args.map {
@@ -260,7 +257,7 @@ pub(super) fn peers(args: &Peers) -> Result<(), Failure> {
     if table.left_out > 0 {
         say(format_args!("{} more are not shown", table.left_out));
     }
-    if let Answer::Targets(goals) = args.node.ask(Request::Targets)? {
+    if let Answer::Targets(goals) = args.node.ask(&Request::Targets)? {
         say(totals(&goals));
     }
     if let Some(path) = &args.map {
@@ -271,7 +268,7 @@ pub(super) fn peers(args: &Peers) -> Result<(), Failure> {
 
 pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
     let request = Request::Explain { peer: args.peer };
-    let Answer::Explained(told) = args.node.ask(request)? else {
+    let Answer::Explained(told) = args.node.ask(&request)? else {
         return Err(misled());
     };
     if args.json {
@@ -282,7 +279,7 @@ pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
     Ok(())
 }
 
-fn misled() -> Failure {
+pub(super) fn misled() -> Failure {
     Failure::run("the node answers another question")
 }
 

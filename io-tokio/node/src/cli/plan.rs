@@ -170,7 +170,7 @@ fn percent(parts: u32) -> String {
     format!("{:.3} %", f64::from(parts) / f64::from(u32::MAX) * 100.0)
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_FULL_CONDENSED)

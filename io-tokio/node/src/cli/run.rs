@@ -9,13 +9,17 @@ use samanea_core::{
     manager::Limits,
     node::{Command, Config, Engine, Gossip, Node},
 };
-use samanea_std::{Options, clock, descriptors, gossip::Voice};
+use samanea_std::{
+    Options, clock, descriptors,
+    gossip::{SecretKey, Voice},
+};
 use samanea_tokio::Dns;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
     Failure, args, gossip_key,
+    groups::Told,
     judging::Judging,
     office::Working,
     plan, read_chain,
@@ -38,11 +42,20 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
     let roots = plan::roots(args, &settings)?;
     let key = args.gossip_key.as_deref().map(gossip_key::load).transpose();
     let key = key.map_err(|error| Failure::input(format!("--gossip-key {error}")))?;
+    let told = Told::load(args.groups.as_deref())?;
     if args.only_plan {
         if let Some(roots) = &roots {
             plan::tell(roots, &settings);
         }
+        if let Some(told) = &told {
+            told.tell(key.as_ref().map(SecretKey::member).as_ref());
+        }
         return Ok(());
+    }
+    if told.is_some() && key.is_none() {
+        return Err(Failure::input(
+            "--groups: needs --gossip-key, the key of a member",
+        ));
     }
     let chain = match &args.chain {
         Some(dir) => read_chain(dir)?,
@@ -78,7 +91,8 @@ pub(super) fn main(args: &args::Run) -> Result<(), Failure> {
              trustable local roots are used; --slot-zero says it"
         );
     }
-    runtime()?.block_on(run(args, config, (chain, voice), roots, slots))
+    let files = Files { roots, told };
+    runtime()?.block_on(run(args, config, (chain, voice), files, slots))
 }
 
 /// A member in a life of its own: later than those before it, unless the clock was set back.
@@ -151,13 +165,15 @@ async fn run(
     args: &args::Run,
     mut config: Config,
     (chain, voice): (Vec<Block>, Option<Voice>),
-    roots: Option<plan::Roots>,
+    files: Files,
     slots: Option<SlotClock>,
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let seed = args.seed.unwrap_or_else(any_seed);
+    let me = config.gossip.as_ref().map(|gossip| gossip.member);
     let mut minder = Minder {
-        watched: roots.map(Watched::new),
+        watched: files.roots.map(Watched::new),
+        told: me.zip(files.told),
         judging: slots.map(|slots| Judging::new(slots, seed)),
     };
     let mut peers = Vec::new();
@@ -214,13 +230,14 @@ async fn run(
             handle.command(command);
         }
     }
+    minder.introduce(&handle);
     // Behind the topology: it says whether others than bootstrap peers are wanted.
     if let Some(saved) = office.saved.take() {
         info!(peers = saved.peers.len(), "remembered");
         handle.command(Command::Restore(Box::new(saved)));
     }
 
-    let ended = match office.work(&handle, app.measures()).await {
+    let ended = match office.work(&handle, &app).await {
         Ok(office) => {
             let ended = attend(&handle, &mut signals, app.watch(), &office, &mut minder).await;
             office.save(&handle).await;
@@ -237,14 +254,34 @@ async fn run(
     ended
 }
 
+/// What an operator has written down.
+struct Files {
+    roots: Option<plan::Roots>,
+    told: Option<Told>,
+}
+
 /// What looks after a node from outside.
 #[derive(Default)]
 struct Minder {
     watched: Option<Watched>,
     judging: Option<Judging>,
+    /// Who the node is in structured gossip, and its groups.
+    told: Option<(MemberKey, Told)>,
 }
 
 impl Minder {
+    /// Tells the node of its groups.
+    fn introduce(&self, handle: &Handle) {
+        let Some((me, told)) = &self.told else {
+            return;
+        };
+        told.log_warnings();
+        told.warn_of_stranger(me);
+        for command in told.all(me, handle.listening().first().copied()) {
+            handle.command(command);
+        }
+    }
+
     /// Waits until a file of the topology has changed; without one for ever.
     async fn changed(watched: &mut Option<Watched>) {
         match watched {
@@ -261,10 +298,22 @@ impl Minder {
         }
     }
 
+    /// Reads the topology and the groups again and tells the node what changed.
+    fn reload_all(&mut self, handle: &Handle) {
+        if self.watched.is_none() && self.told.is_none() {
+            warn!("there is no --topology and no --groups to read again");
+        }
+        self.reload(handle);
+        if let Some((me, told)) = &mut self.told {
+            for command in told.reload(me, handle.listening().first().copied()) {
+                handle.command(command);
+            }
+        }
+    }
+
     /// Reads the topology again and tells the node what changed.
     fn reload(&mut self, handle: &Handle) {
         let Some(watched) = &mut self.watched else {
-            warn!("there is no --topology to read again");
             return;
         };
         for command in watched.reload() {
@@ -295,7 +344,7 @@ async fn attend(
         tokio::select! {
             signal = signals.recv() => match signal {
                 Signal::Dump => dump(handle),
-                Signal::Reload => minder.reload(handle),
+                Signal::Reload => minder.reload_all(handle),
                 Signal::End(word) => {
                     info!("{word}");
                     return Ok(());

@@ -1,6 +1,6 @@
 //! What the operator says to a running process.
 //!
-//! | | end in order | tell about all connections | read the topology again |
+//! | | end in order | tell about all connections | read topology and groups again |
 //! |---|---|---|---|
 //! | Unix | `SIGINT`, `SIGTERM` | `SIGUSR1` | `SIGHUP` |
 //! | Windows | Ctrl-C, closing the console, shutdown | Ctrl-Break | only when it changes |
@@ -16,7 +16,7 @@ pub(super) enum Signal {
     End(&'static str),
     /// Tell about all connections.
     Dump,
-    /// Read the topology again.
+    /// Read the topology and the groups again.
     #[cfg_attr(windows, expect(dead_code, reason = "there is no signal for it"))]
     Reload,
 }

@@ -26,7 +26,7 @@ const ANSWER_BYTES_MAX: u64 = 128 << 20;
 
 /// Asks the node that answers at this socket.
 #[cfg(unix)]
-pub fn ask(path: &Path, request: Request) -> Result<Answer, Refused> {
+pub fn ask(path: &Path, request: &Request) -> Result<Answer, Refused> {
     use std::{
         io::{BufRead, BufReader, Read, Write},
         os::unix::net::UnixStream,
@@ -35,7 +35,7 @@ pub fn ask(path: &Path, request: Request) -> Result<Answer, Refused> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = serde_json::to_vec(&request)?;
+    let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut told = Vec::new();
@@ -51,7 +51,7 @@ pub fn ask(path: &Path, request: Request) -> Result<Answer, Refused> {
 
 /// Asks the node that answers at this socket: not on this system.
 #[cfg(not(unix))]
-pub fn ask(_: &Path, _: Request) -> Result<Answer, Refused> {
+pub fn ask(_: &Path, _: &Request) -> Result<Answer, Refused> {
     let _ = (PATIENCE, ANSWER_BYTES_MAX);
     Err(Refused::Io(io::ErrorKind::Unsupported.into()))
 }

@@ -67,6 +67,26 @@ impl Source for Three {
             counters: Counters::default(),
         }
     }
+
+    fn groups(&self) -> Vec<GroupRow> {
+        let row = GroupRow {
+            group: "validator".into(),
+            epoch: 7,
+            members: 3,
+            member: true,
+            linked: 2,
+            wanted: 2,
+            held: 1,
+        };
+        vec![row]
+    }
+
+    fn publish(&self, audience: Audience, payload: Vec<u8>) -> Result<MessageId, String> {
+        match (audience, payload.as_slice()) {
+            (Audience::Block, [0xca, 0xfe]) => Ok(MessageId::default()),
+            (audience, _) => Err(format!("{audience:?}: not a member")),
+        }
+    }
 }
 
 fn start(path: &Path) -> Result<Server, Error> {
@@ -85,19 +105,42 @@ async fn every_question_is_answered() {
     let server = start(&path).unwrap();
     let at = server.path().to_owned();
     beside(move || {
-        let Ok(Answer::Peers(table)) = ask(&at, Request::Peers) else {
+        let Ok(Answer::Peers(table)) = ask(&at, &Request::Peers) else {
             panic!("no peers");
         };
         assert_eq!(table, Three.peers());
-        let Ok(Answer::Explained(told)) = ask(&at, Request::Explain { peer: addr(2) }) else {
+        let Ok(Answer::Explained(told)) = ask(&at, &Request::Explain { peer: addr(2) }) else {
             panic!("not explained");
         };
         assert_eq!(*told, Three.explain(addr(2)).unwrap());
-        let Ok(Answer::Targets(goals)) = ask(&at, Request::Targets) else {
+        let Ok(Answer::Targets(goals)) = ask(&at, &Request::Targets) else {
             panic!("no targets");
         };
         assert_eq!(*goals, Three.goals());
-        let refused = ask(&at, Request::Explain { peer: addr(9) }).unwrap_err();
+        let Ok(Answer::Groups(groups)) = ask(&at, &Request::Groups) else {
+            panic!("no groups");
+        };
+        assert_eq!(groups, Three.groups());
+        let publish = |to: &str, payload: &str| {
+            let (to, payload) = (to.into(), payload.into());
+            ask(&at, &Request::Publish { to, payload })
+        };
+        let Ok(Answer::Published(id)) = publish("block", "CAfe") else {
+            panic!("not published");
+        };
+        assert_eq!(id, "0".repeat(64));
+        let long = "00".repeat(PAYLOAD_BYTES_MAX + 1);
+        for (to, payload, why) in [
+            ("block", "cafe00", "Block: not a member"),
+            ("nobody", "cafe", "nobody: no audience"),
+            ("block", "caf", "payload: not hexadecimal"),
+            ("block", "cäfe", "payload: not hexadecimal"),
+            ("block", &long, "payload: more than 262144 bytes"),
+        ] {
+            let refused = publish(to, payload).unwrap_err();
+            assert_eq!(refused.to_string(), why);
+        }
+        let refused = ask(&at, &Request::Explain { peer: addr(9) }).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "192.0.2.9:3001: not known and not connected"
@@ -148,9 +191,9 @@ async fn a_question_that_is_too_long_ends_the_conversation() {
         stream.write_all(&vec![b' '; bytes]).unwrap();
         let mut told = String::new();
         stream.read_to_string(&mut told).unwrap();
-        assert!(told.contains("at most 1024 bytes"), "{told}");
+        assert!(told.contains("at most 1048576 bytes"), "{told}");
         assert_eq!(told.lines().count(), 1);
-        assert!(ask(&path, Request::Targets).is_ok());
+        assert!(ask(&path, &Request::Targets).is_ok());
     })
     .await;
 }
@@ -189,6 +232,6 @@ async fn a_file_in_its_place_is_left_alone() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     let missing = dir.path().join("missing").join(NAME);
     assert!(matches!(start(&missing), Err(Error::Io { .. })));
-    let refused = ask(&missing, Request::Peers).unwrap_err();
+    let refused = ask(&missing, &Request::Peers).unwrap_err();
     assert!(matches!(refused, Refused::Io(_)), "{refused:?}");
 }
