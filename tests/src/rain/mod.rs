@@ -2,6 +2,7 @@
 
 pub mod measure;
 pub mod model;
+pub mod naive;
 pub mod rivals;
 pub mod table;
 pub mod toy;
