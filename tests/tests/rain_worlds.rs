@@ -8,7 +8,7 @@ use bytes::Bytes;
 use samanea_core::{
     base::{Actor, GroupId, MessageId},
     proto::rain_link::{Flags, Frame, Igyw},
-    rain::{Acks, Cleanup, Config, Event, Shape, Way},
+    rain::{Acks, Cleanup, Config, Event, Shape, Way, tree::levels},
 };
 use samanea_sim::rain::{
     toy::{Lots, member},
@@ -94,6 +94,41 @@ fn every_live_member_gets_it_whoever_is_dead_from_the_start() {
         "dead",
         &format!("{runs} runs, {chains} deliveries by chains"),
     );
+}
+
+/// However many are dead, and wherever: whoever stands in for them makes so many sends that are
+/// taken, and no more.
+#[test]
+fn a_dead_half_costs_nobody_more_than_its_budget() {
+    let (mut most, mut adopted, mut handed_on) = (0, 0, 0);
+    for (n, adoption) in [(243, 0), (243, 3), (100, 3)] {
+        for seed in 0..3 {
+            let mut config = quiet();
+            config.cleanup.on = false;
+            config.adoption = adoption;
+            let mut world = World::of(n, &config, seed);
+            world.checked = true;
+            for at in Lots::of(seed, 1).some(n / 2, n, |at| at > 0) {
+                world.set_mood(at, Mood::Dead);
+            }
+            let id = world.publish(0, &all(), PAYLOAD).unwrap();
+            world.run(Duration::from_secs(50));
+            assert_eq!(see(&world, &id).missed, 0);
+            let levels = u32::from(levels(n));
+            for at in (0..n).filter(|at| world.is_sound(*at)) {
+                let report = world.rain(at).look(&id).unwrap().report;
+                let bound = (2 + adoption) * levels;
+                assert!(report.acked <= bound, "{at} of {n}: {report:?}");
+                most = most.max(report.acked);
+                adopted += report.adopted;
+                handed_on += report.delegated;
+            }
+        }
+    }
+    assert!(adopted > 0 && handed_on > 0);
+    let text =
+        format!("{most} sends taken of the busiest, {adopted} adopted, {handed_on} handed on");
+    tell("budget", &text);
 }
 
 /// Whoever dies does so right after it has acknowledged: nobody makes its sends. With digests off

@@ -45,6 +45,8 @@ use crate::{
 
 /// Payloads that one member is sent of one message because it wanted it.
 const SERVED_MAX: u8 = 2;
+/// Payloads that a member may want and not take.
+const UNTAKEN_MAX: u8 = 3;
 /// Members that a chain looks at in one step; the rest when the questions are sent.
 const STEP_MAX: u32 = 256;
 
@@ -329,14 +331,15 @@ impl Rain {
         });
     }
 
-    /// A member wanted a payload and did not take it.
-    fn unreliable(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey) {
+    /// A member wanted a payload and did not take it. One that does so again and again is sent no
+    /// more because it says that it wants it, until it acknowledges something or connects anew; it
+    /// is still given duties, and can pull.
+    pub(super) fn unreliable(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey) {
         let Some(known) = self.peers.get_mut(&peer) else {
             return;
         };
         known.unreliable = known.unreliable.saturating_add(1);
-        if known.unreliable >= 3 {
-            known.unreliable = 0;
+        if known.unreliable == UNTAKEN_MAX {
             self.misdeed(cx, peer, super::Misdeed::Unreliable);
         }
     }
@@ -497,6 +500,12 @@ impl Rain {
     ) {
         if self.duty_wanted(cx, id, message, seat) {
             return;
+        }
+        let known = self.peers.get(&message.key(seat));
+        let muted = known.is_some_and(|known| known.unreliable >= UNTAKEN_MAX);
+        if muted || message.way == super::Way::Vouched {
+            self.silent(cx, id, message, seat);
+            return self.star_answered(cx, id, message, seat);
         }
         let asked = Side::BOTH
             .into_iter()

@@ -218,6 +218,9 @@ pub enum Way {
     Redundant,
     /// It was pulled.
     Pulled,
+    /// Its origin is not a member in the view here, and as many members as a chain counts act on a
+    /// view in which it is.
+    Vouched,
 }
 
 /// How a message is broadcast.
@@ -308,6 +311,15 @@ pub enum Notice {
         peer: MemberKey,
         /// Which.
         what: Misdeed,
+    },
+    /// A message came by a chain, or was pulled, although this member was to bring it over the
+    /// tree and is up. It did not have it itself, or it withheld it: once says little, again and
+    /// again says that it drops what it acknowledges.
+    Withheld {
+        /// Who.
+        peer: MemberKey,
+        /// Which message.
+        id: MessageId,
     },
     /// Two messages of one origin with the same number: both signed.
     Equivocation {

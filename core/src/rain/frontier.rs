@@ -142,15 +142,15 @@ impl Frontiers {
         entries
     }
 
-    /// What another holds and did not come here, as ranges to ask for; and it is not asked for
-    /// again before `until`. Each number looked at is a step; without steps left nothing is
+    /// What another holds and is not here, as ranges to ask for; and it is not asked for again
+    /// before `until`. Each number looked at is a step; without steps left nothing is
     /// asked for.
     pub(super) fn missing(
         &mut self,
         now: Instant,
         entry: &Entry,
-        until: Instant,
-        origins_max: usize,
+        here: impl Fn(u64) -> bool,
+        (until, origins_max): (Instant, usize),
         steps: &mut u64,
     ) -> SmallVec<[(u64, u64); 2]> {
         let mut ranges: SmallVec<[(u64, u64); 2]> = SmallVec::new();
@@ -170,7 +170,7 @@ impl Frontiers {
             }
             *steps = steps.saturating_sub(1);
             let new = self.known(entry.origin, entry.boot, seq) == Known::New;
-            if !new || entry.holes.contains(&seq) {
+            if !new || entry.holes.contains(&seq) || here(seq) {
                 continue;
             }
             wanted = wanted.saturating_add(1);
@@ -295,13 +295,26 @@ mod tests {
         assert_eq!((entries[0].low, entries[0].max), (0, 5));
         assert_eq!(entries[0].holes.as_slice(), [3]);
         let later = Instant::ZERO.after(core::time::Duration::from_secs(1));
-        let wanted = less.missing(Instant::ZERO, &entries[0], later, 8, &mut STEPS.clone());
+        let none = |_| false;
+        let wanted = less.missing(
+            Instant::ZERO,
+            &entries[0],
+            none,
+            (later, 8),
+            &mut STEPS.clone(),
+        );
         assert_eq!(wanted.as_slice(), [(0, 0), (2, 2), (5, 5)]);
-        let again = less.missing(Instant::ZERO, &entries[0], later, 8, &mut STEPS.clone());
+        let again = less.missing(
+            Instant::ZERO,
+            &entries[0],
+            none,
+            (later, 8),
+            &mut STEPS.clone(),
+        );
         assert!(again.is_empty(), "one request at a time");
         assert!(
             !less
-                .missing(later, &entries[0], later, 8, &mut STEPS.clone())
+                .missing(later, &entries[0], none, (later, 8), &mut STEPS.clone())
                 .is_empty()
         );
     }

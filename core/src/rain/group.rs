@@ -1,10 +1,13 @@
 //! What a node knows of one group.
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    vec::Vec,
+};
 
 use super::{View, frontier::Frontiers, membership::Membership};
 use crate::{
-    base::{Instant, MemberKey},
+    base::{Instant, MemberKey, MessageId},
     proto::rain_link::Data,
 };
 
@@ -25,13 +28,17 @@ pub(super) struct Group {
     pub membership: Option<Membership>,
 }
 
-/// A message that waits for its view.
+/// A message that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Parked {
     pub until: Instant,
     pub from: MemberKey,
+    pub id: MessageId,
     pub data: Data,
+    /// Members in whose view its origin is, when it waits for them; at most as many as a chain
+    /// counts. Without any it waits for its view.
+    pub vouchers: BTreeSet<MemberKey>,
 }
 
 impl Group {
@@ -71,13 +78,48 @@ impl Group {
         }
     }
 
-    /// Takes what waits for this epoch.
+    /// Takes what waits for the view of this epoch, and what waits for a voucher no longer, as its
+    /// origin is in that view.
     pub(super) fn unpark(&mut self, epoch: u64) -> Vec<Parked> {
-        let (ready, rest) = self
-            .parked
-            .drain(..)
-            .partition::<VecDeque<_>, _>(|parked| parked.data.epoch == epoch);
+        let view = self.view(epoch).cloned();
+        self.unpark_if(|parked| {
+            let known = || {
+                let view = view.as_ref();
+                view.is_some_and(|view| view.seat(&parked.data.origin).is_some())
+            };
+            parked.data.epoch == epoch && (parked.vouchers.is_empty() || known())
+        })
+    }
+
+    /// A member vouches for what waits for that: takes what so many vouch for.
+    pub(super) fn vouch(
+        &mut self,
+        peer: MemberKey,
+        enough: usize,
+        of: impl Fn(&Parked) -> bool,
+    ) -> Vec<Parked> {
+        for parked in &mut self.parked {
+            if !parked.vouchers.is_empty() && of(parked) {
+                parked.vouchers.insert(peer);
+            }
+        }
+        self.unpark_if(|parked| parked.vouchers.len() >= enough.max(1))
+    }
+
+    fn unpark_if(&mut self, ready: impl Fn(&Parked) -> bool) -> Vec<Parked> {
+        let (ready, rest) = self.parked.drain(..).partition::<VecDeque<_>, _>(ready);
         self.parked = rest;
         ready.into_iter().collect()
+    }
+
+    /// Whether a message waits for members who vouch for it.
+    pub(super) fn is_stranger(&self, id: &MessageId) -> bool {
+        self.strangers().any(|parked| parked.id == *id)
+    }
+
+    /// Messages that wait for members who vouch for them.
+    pub(super) fn strangers(&self) -> impl Iterator<Item = &Parked> {
+        let parked = self.parked.iter();
+        parked.filter(|parked| !parked.vouchers.is_empty())
     }
 }

@@ -11,14 +11,13 @@ use super::{
     config::{Acks, Shape, Validation},
     event::{MessageClass, Options, Verdict},
     frontier::Known,
-    group::Parked,
     id::{Head, message_id, signed_bytes},
     machine::{Timer, budget, is_good},
     message::{Judged, Message, Stage},
     seen::Fate,
 };
 use crate::{
-    base::{Cx, GroupId, MemberKey, MessageId},
+    base::{Cx, MemberKey, MessageId},
     proto::rain_link::{Data, Flags, Frame, Why},
 };
 
@@ -140,9 +139,7 @@ impl Rain {
     ) {
         let n = message.view.members();
         if message.seat.is_none() {
-            message.chains.iter_mut().for_each(|chain| {
-                chain.state = super::message::ChainState::Done;
-            });
+            message.rest();
             return self.hand_in(cx, id, message, |_| true);
         }
         self.deliver(cx, id, message);
@@ -205,20 +202,34 @@ impl Rain {
     }
 
     fn begin_cleanup(&mut self, cx: &Cx<'_, Action>, id: MessageId, message: &mut Message) {
-        if self.config.cleanup.on && message.seat.is_some() {
+        let alone = message.seat.is_none() || message.way == Way::Vouched;
+        if self.config.cleanup.on && !alone {
             self.start_timer(cx, id, message);
         } else {
-            for chain in &mut message.chains {
-                chain.state = super::message::ChainState::Done;
-            }
+            message.rest();
         }
     }
 
     /// Whether an origin has room for one more message of its share.
     pub(super) fn has_room(&self, origin: MemberKey, bytes: usize) -> bool {
+        self.is_in_share(self.tally.of(&origin), bytes)
+    }
+
+    /// The same for all messages together whose origin is known by vouchers alone.
+    pub(super) fn has_room_for_stranger(&self, bytes: usize) -> bool {
+        let all = self.messages.values();
+        let vouched = all.filter(|message| message.way == Way::Vouched);
+        let of = vouched.fold((0_u32, 0_u64), |(count, sum), message| {
+            let sum = sum.saturating_add(message.bytes().into());
+            (count.saturating_add(1), sum)
+        });
+        self.is_in_share(of, bytes)
+    }
+
+    /// Whether one message more fits beside so many with so many bytes.
+    fn is_in_share(&self, (count, sum): (u32, u64), bytes: usize) -> bool {
         let limits = &self.config.limits;
         let share = limits.origin_share.max(1);
-        let (count, sum) = self.tally.of(&origin);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let part = usize::try_from(share).unwrap_or(1);
         usize::try_from(count).unwrap_or(usize::MAX) < (limits.messages / part).max(1)
@@ -257,6 +268,7 @@ impl Rain {
         match self.check(cx, peer, &id, &data) {
             Ok(view) => self.take(cx, peer, id, data, view),
             Err(Refused::Park) => self.park(cx, peer, id, data),
+            Err(Refused::Stranger) => self.park_stranger(cx, peer, id, data),
             Err(Refused::Drop(what)) => self.misdeed(cx, peer, what),
             Err(Refused::Say(why, what)) => {
                 self.nack(cx, peer, id, why);
@@ -268,7 +280,7 @@ impl Rain {
     }
 
     /// A further copy of a message that is held; whether it was one.
-    fn copy(
+    pub(super) fn copy(
         &mut self,
         cx: &mut Cx<'_, Action>,
         peer: MemberKey,
@@ -281,6 +293,9 @@ impl Rain {
             let seat = message.view.seat(&peer);
             if seat.is_none() && !rain.is_handed_in(data.flags, &peer, &data.group) {
                 return;
+            }
+            if message.way == Way::Vouched {
+                return rain.nack(cx, peer, id, Why::UnknownEpoch);
             }
             if data.flags.has(Flags::WANT_ACK) {
                 rain.send_ack(cx, peer, id);
@@ -297,7 +312,7 @@ impl Rain {
     }
 
     /// Whether a new message is to be taken, and in which view.
-    fn check(
+    pub(super) fn check(
         &self,
         cx: &Cx<'_, Action>,
         peer: MemberKey,
@@ -326,7 +341,11 @@ impl Rain {
         if view.seat(&self.me).is_none() {
             return Err(Refused::Say(Why::NotMember, None));
         }
-        if view.seat(&data.origin).is_none() && self.door(&data.origin, &data.group).is_none() {
+        let member =
+            view.seat(&data.origin).is_some() || self.door(&data.origin, &data.group).is_some();
+        // With the same view its sender knows better.
+        let same = data.view == view.digest().0 || view.epoch() != data.epoch;
+        if !member && (same || injected) {
             return Err(Refused::Say(Why::Invalid, Some(Misdeed::Invalid)));
         }
         match known.frontiers.known(data.origin, data.boot, data.seq) {
@@ -339,6 +358,9 @@ impl Rain {
         {
             return Err(Refused::Say(Why::Invalid, Some(Misdeed::Invalid)));
         }
+        if !member {
+            return Err(Refused::Stranger);
+        }
         if !self.has_room(data.origin, data.payload.len()) {
             return Err(Refused::Say(Why::Busy, None));
         }
@@ -346,7 +368,7 @@ impl Rain {
     }
 
     /// Takes a new message.
-    fn take(
+    pub(super) fn take(
         &mut self,
         cx: &mut Cx<'_, Action>,
         peer: MemberKey,
@@ -357,7 +379,13 @@ impl Rain {
         self.make_room(cx, data.payload.len());
         self.look_for_equivocation(cx, id, &data);
         let old = view.epoch() != data.epoch;
-        let way = way_of(data.flags);
+        let known =
+            view.seat(&data.origin).is_some() || self.door(&data.origin, &data.group).is_some();
+        let way = if known {
+            way_of(data.flags)
+        } else {
+            Way::Vouched
+        };
         let seat = view.seat(&self.me);
         let holders = seat.into_iter().chain(view.seat(&peer)).collect();
         let levels = view.gaps().levels();
@@ -413,6 +441,14 @@ impl Rain {
         {
             known.frontiers.pulled(data.origin, data.boot);
         }
+        if matches!(way, Way::Chain | Way::Pulled) && !old {
+            self.look_for_withholder(cx, &id, &message);
+        }
+        if way == Way::Vouched {
+            // For this node alone.
+            message.rest();
+            return self.keep(cx, id, message);
+        }
         if !old {
             let limit = (data.limit, data.flags);
             let reach = self.reach_of(cx, (&id, &message), peer, limit, Some(data.view));
@@ -426,6 +462,22 @@ impl Rain {
         self.keep(cx, id, message);
         if !awaited {
             self.bridge(cx, id);
+        }
+    }
+
+    /// A message came, and not from the member that was to bring it over the tree, which is up.
+    fn look_for_withholder(&self, cx: &mut Cx<'_, Action>, id: &MessageId, message: &Message) {
+        let parent = message
+            .seat
+            .filter(|_| self.config.shape == Shape::Exact)
+            .and_then(|seat| Self::parent(message, seat));
+        let Some(peer) = parent.map(|seat| message.key(seat)) else {
+            return;
+        };
+        let up = self.peers.is_up(&peer, self.config.reach);
+        if up && peer != message.via && !self.peers.is_suspected(cx.now, &peer) {
+            let id = *id;
+            Self::notice(cx, Notice::Withheld { peer, id });
         }
     }
 
@@ -443,54 +495,6 @@ impl Rain {
                 },
             );
         }
-    }
-
-    fn park(&mut self, cx: &mut Cx<'_, Action>, peer: MemberKey, id: MessageId, data: Data) {
-        self.nack(cx, peer, id, Why::UnknownEpoch);
-        let until = cx.now.after(self.config.times.park);
-        let limits = &self.config.limits;
-        let (most, bytes) = (limits.parked, limits.parked_bytes);
-        let Some(group) = self.groups.get_mut(&data.group) else {
-            return;
-        };
-        let from = peer;
-        group.park(Parked { until, from, data }, most, bytes);
-        let no = group.no;
-        if self.timers.of(&Timer::Park(no)).is_none() {
-            self.timers.set(Timer::Park(no), Some(until));
-        }
-    }
-
-    /// A view came: what waited for it counts as pulled, for the sender has taken its duty back.
-    pub(super) fn unpark(&mut self, cx: &mut Cx<'_, Action>, group: &GroupId, epoch: u64) {
-        let Some(known) = self.groups.get_mut(group) else {
-            return;
-        };
-        for parked in known.unpark(epoch) {
-            let flags = Flags::PULLED;
-            let data = Data {
-                flags,
-                ..parked.data
-            };
-            let id = message_id(&data, cx.rules);
-            let peer = parked.from;
-            if self.copy(cx, peer, id, &data) {
-                continue;
-            }
-            if let Ok(view) = self.check(cx, peer, &id, &data) {
-                self.take(cx, peer, id, data, view);
-            }
-        }
-    }
-
-    pub(super) fn park_ends(&mut self, cx: &Cx<'_, Action>, no: u32) {
-        let group = self.numbers.get(&no);
-        let Some(known) = group.and_then(|group| self.groups.get_mut(group)) else {
-            return;
-        };
-        known.parked.retain(|parked| parked.until > cx.now);
-        let next = known.parked.iter().map(|parked| parked.until).min();
-        self.timers.set(Timer::Park(no), next);
     }
 
     /// What the application thinks.
@@ -571,6 +575,11 @@ impl Rain {
         self.timers.set(Timer::Verdict(id), None);
         self.timers.set(Timer::Expire(id), None);
         self.release(&message);
+        for seat in message.served.keys() {
+            if !message.holders.contains(seat) {
+                self.unreliable(cx, message.key(*seat));
+            }
+        }
         self.peers.forget_asks(&id);
         if let Some(known) = self.groups.get_mut(message.view.group()) {
             let (origin, boot) = (message.origin, message.boot);
@@ -589,7 +598,8 @@ impl Rain {
     /// Sends a message again to one who pulls it.
     pub(super) fn send_again(&mut self, cx: &mut Cx<'_, Action>, id: MessageId, peer: MemberKey) {
         self.with(cx, id, |rain, cx, message| {
-            let Some(seat) = message.view.seat(&peer) else {
+            let seat = message.view.seat(&peer);
+            let Some(seat) = seat.filter(|_| message.way != Way::Vouched) else {
                 return;
             };
             message.report.served_by_pull = message.report.served_by_pull.saturating_add(1);
@@ -601,9 +611,11 @@ impl Rain {
 }
 
 /// Why a message is not taken.
-enum Refused {
+pub(super) enum Refused {
     /// Its view is not known yet.
     Park,
+    /// Its origin is no member here, and its sender acts on another view.
+    Stranger,
     /// Without an answer.
     Drop(Misdeed),
     /// With one, and perhaps blame.

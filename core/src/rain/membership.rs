@@ -14,7 +14,11 @@
 //!
 //! A neighbour that does not answer for long is reported; when two members report it within some
 //! time (one, where there are but two) it has left. One that is alive refutes that by joining in
-//! another life.
+//! another life. Who says itself that it is in another life is listened to once between two pings:
+//! so nobody can make all others order their rings anew all the time.
+//!
+//! Who may join is not asked here: a key is all it takes, and one who has many is many members.
+//! Where that matters the application gives views, as a ledger would.
 //!
 //! Such a group has one view, of epoch 0, that is replaced whenever the set changes: two members
 //! whose sets differ act each on its own, and the clean-up finds whoever falls between.
@@ -74,6 +78,14 @@ impl Word {
         match &self.record {
             Record::Joined(joined) => (joined.boot, false),
             Record::Left(left) => (left.boot, true),
+        }
+    }
+
+    /// Whether it is the member itself that says so.
+    fn is_own(&self) -> bool {
+        match &self.record {
+            Record::Joined(_) => true,
+            Record::Left(left) => left.by == left.member,
         }
     }
 
@@ -318,8 +330,13 @@ impl Rain {
             Record::Left(it) => (it.member, it.by, leave_bytes(group, it), &it.signature),
         };
         let known = membership.words.get(&member);
+        // Its own doing, and again before neighbours could have asked after it.
+        let again = matches!(record, Record::Joined(_))
+            && known.is_some_and(|known| {
+                known.is_own() && now.since(known.since) < self.config.times.ping
+            });
         let full = known.is_none() && membership.words.len() >= most;
-        if full || known.is_some_and(|known| known.rank() >= word.rank()) {
+        if full || again || known.is_some_and(|known| known.rank() >= word.rank()) {
             return Taken::Old;
         }
         if !cx.rules.verify(&signer, &bytes, signature) {
@@ -416,6 +433,7 @@ impl Rain {
             known.views = VecDeque::from([view]);
         }
         cx.act(Action::Interest(interest));
+        self.unpark(cx, group, 0);
         let (group, members) = (group.clone(), count);
         Self::notice(cx, Notice::Members { group, members });
     }

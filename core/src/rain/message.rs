@@ -168,6 +168,13 @@ impl Message {
         [Chain::idle(), Chain::idle()]
     }
 
+    /// No chain is run.
+    pub(super) fn rest(&mut self) {
+        for chain in &mut self.chains {
+            chain.state = ChainState::Done;
+        }
+    }
+
     pub(super) fn bytes(&self) -> u32 {
         u32::try_from(self.payload.len()).unwrap_or(u32::MAX)
     }

@@ -51,6 +51,7 @@ pub mod links;
 mod machine;
 mod membership;
 mod message;
+mod parked;
 mod peers;
 mod promises;
 mod pull;

@@ -56,7 +56,7 @@ pub(super) struct Peer {
     pub counted: u32,
     /// Since when it is asked for a sign of life.
     pub probed: Option<Instant>,
-    /// How often it wanted a payload and did not take it.
+    /// How often it wanted a payload and did not take it since it took one.
     pub unreliable: u8,
     bucket: (u32, Instant),
 }
@@ -214,6 +214,7 @@ impl Peers {
         if line == Line::Down {
             known.asks.clear();
             known.queued = 0;
+            known.unreliable = 0;
             known.credit = config.limits.credit;
             known.granted = config.limits.credit;
         }

@@ -5,9 +5,11 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Action, Misdeed, Rain, id::possession, intake::no, machine::Timer, message::Message};
+use super::{
+    Action, Misdeed, Rain, Way, id::possession, intake::no, machine::Timer, message::Message,
+};
 use crate::{
-    base::{Cx, Hash32, Instant, MemberKey, MessageId},
+    base::{Cx, GroupId, Hash32, Instant, MemberKey, MessageId},
     proto::rain_link::{Frame, Ids, Igyw, Why},
 };
 
@@ -126,7 +128,15 @@ impl Rain {
         let mut proofs = Vec::new();
         let mut nacks: BTreeMap<Why, Ids> = BTreeMap::new();
         for id in ids {
-            match self.answer(cx, peer, id, igyw.nonce.as_ref(), &mut proofs) {
+            // Who asks holds it, and has its origin in its view.
+            self.vouch(cx, &igyw.group, peer, |parked| parked.id == id);
+            match self.answer(
+                cx,
+                peer,
+                (&igyw.group, id),
+                igyw.nonce.as_ref(),
+                &mut proofs,
+            ) {
                 Answer::Yes => yes.push(id),
                 Answer::No => held.push(id),
                 Answer::Wait => wait.push(id),
@@ -152,12 +162,15 @@ impl Rain {
         &mut self,
         cx: &mut Cx<'_, Action>,
         peer: MemberKey,
-        id: MessageId,
+        (group, id): (&GroupId, MessageId),
         nonce: Option<&[u8; 16]>,
         proofs: &mut Vec<Hash32>,
     ) -> Answer {
         let rules = cx.rules;
         let held = self.with(cx, id, |rain, cx, message| {
+            if message.way == Way::Vouched {
+                return Answer::Nack(Why::UnknownEpoch);
+            }
             // Who asks holds it.
             if let Some(seat) = message.view.seat(&peer) {
                 rain.proved(cx, id, message, seat);
@@ -165,9 +178,14 @@ impl Rain {
             if let Some(nonce) = nonce {
                 proofs.push(possession(nonce, &message.payload, rules));
             }
+            Answer::No
         });
-        if held.is_some() {
-            return Answer::No;
+        if let Some(answer) = held {
+            return answer;
+        }
+        let known = self.groups.get(group);
+        if known.is_some_and(|known| known.is_stranger(&id)) {
+            return Answer::Nack(Why::UnknownEpoch);
         }
         if let Some(why) = self.fate_of(&id) {
             return Answer::Nack(why);
@@ -216,6 +234,13 @@ impl Rain {
         if self.promises.to(peer).contains(id) {
             self.promise_ends(cx, *id);
         }
+    }
+
+    /// A message that was promised to be taken is not: who waited to send it.
+    pub(super) fn promised(&mut self, id: &MessageId) -> VecDeque<MemberKey> {
+        self.timers.set(Timer::Promise(*id), None);
+        let promise = self.promises.settle(id);
+        promise.map_or_else(VecDeque::new, |promise| promise.waiters)
     }
 
     /// A message has come: whoever had it for us holds it, and those that wait are told.

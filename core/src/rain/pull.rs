@@ -5,9 +5,11 @@
 //! exchange repairs both. A pulled message starts clean-up chains. Partitions that last longer
 //! than messages are kept are not repaired here.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 
-use super::{Action, Misdeed, Rain, Side, View, frontier::STEPS, machine::Timer, message::Message};
+use super::{
+    Action, Misdeed, Rain, Side, View, Way, frontier::STEPS, machine::Timer, message::Message,
+};
 use crate::{
     base::{Cx, GroupId, MemberKey, MessageId, Site},
     proto::rain_link::{Entry, Frame},
@@ -45,7 +47,10 @@ impl Rain {
     /// who lacks it is about to get it.
     fn entries(&mut self, group: &GroupId) -> Vec<Entry> {
         let messages = &self.messages;
-        let ripe = |id: &MessageId| messages.get(id).is_some_and(Message::is_cleaning);
+        let ripe = |id: &MessageId| {
+            let held = messages.get(id);
+            held.is_some_and(|message| message.is_cleaning() && message.way != Way::Vouched)
+        };
         let known = self.groups.get_mut(group);
         known.map_or_else(Vec::new, |known| known.frontiers.digest(ripe))
     }
@@ -109,12 +114,19 @@ impl Rain {
         let most = self.config.limits.origins;
         let mut steps = STEPS;
         for entry in entries {
+            self.vouch_by_digest(cx, group, peer, entry);
             let Some(known) = self.groups.get_mut(group) else {
                 return;
             };
-            let missing = known
-                .frontiers
-                .missing(cx.now, entry, until, most, &mut steps);
+            let waits: BTreeSet<u64> = known
+                .strangers()
+                .map(|parked| &parked.data)
+                .filter(|data| (data.origin, data.boot) == (entry.origin, entry.boot))
+                .map(|data| data.seq)
+                .collect();
+            let frontiers = &mut known.frontiers;
+            let here = |seq| waits.contains(&seq);
+            let missing = frontiers.missing(cx.now, entry, here, (until, most), &mut steps);
             if !missing.is_empty() {
                 let pull = Frame::Pull {
                     group: group.clone(),

@@ -428,6 +428,10 @@ impl Rain {
             if seat.is_none() && !rain.is_handed_in(duty.flags, &peer, message.view.group()) {
                 return false;
             }
+            if message.way == Way::Vouched {
+                rain.nack(cx, peer, id, Why::UnknownEpoch);
+                return true;
+            }
             rain.send_ack(cx, peer, id);
             if let Some(seat) = seat {
                 rain.proved(cx, id, message, seat);
@@ -525,6 +529,15 @@ impl Rain {
         })
     }
 
+    /// From whom a seat hears over the tree, when the publisher is a member.
+    pub(super) fn parent(message: &Message, seat: Seat) -> Option<Seat> {
+        let view = &message.view;
+        let origin = view.seat(&message.origin)?;
+        let leaf = |slot: u32| view.is_leaf_only(view.ahead(origin, slot));
+        let derived = view.gaps().derive(view.distance(origin, seat), leaf);
+        derived.parent.map(|slot| view.ahead(origin, slot))
+    }
+
     /// Hands a message to the members at which it enters a group from outside. They have disjoint
     /// arcs; a silent one is replaced by the next slot, never by this node. `mine` says of each
     /// whether this node hands in there.
@@ -609,7 +622,7 @@ impl Rain {
         let by = match message.way {
             Way::Chain => Some(&mut self.stats.by_chain),
             Way::Pulled => Some(&mut self.stats.by_pull),
-            Way::Own | Way::Tree | Way::Redundant => None,
+            Way::Own | Way::Tree | Way::Redundant | Way::Vouched => None,
         };
         if let Some(by) = by {
             *by = by.saturating_add(1);
@@ -705,7 +718,7 @@ impl Rain {
         }
         let hop = self.peers.hop();
         let wait = match message.way {
-            Way::Chain | Way::Pulled => core::time::Duration::from_micros(1),
+            Way::Chain | Way::Pulled | Way::Vouched => core::time::Duration::from_micros(1),
             Way::Own | Way::Tree | Way::Redundant => {
                 let levels = message.view.gaps().levels();
                 let left = levels.saturating_sub(message.hop);

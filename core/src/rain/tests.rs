@@ -12,8 +12,10 @@ use crate::base::{
 use crate::proto::rain_link::{Flags, Frame};
 
 mod coverage;
+mod defences;
 mod open;
 mod stories;
+mod strangers;
 
 /// Rules of one member: a short hash in four parts, and a signature that anybody could make.
 pub(super) struct Toy(pub MemberKey);

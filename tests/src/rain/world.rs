@@ -232,7 +232,7 @@ impl World {
     }
 
     /// Members of one group, each of which does not know of any other with this chance, in a
-    /// thousand; all know of member 0.
+    /// thousand.
     ///
     /// # Panics
     /// When there are more members than a view may have.
@@ -241,7 +241,7 @@ impl World {
         for at in 0..n {
             world.join(config);
             let mut lots = Lots::of(seed, u64::from(at) | 1 << 40);
-            let known = (0..n).filter(|other| [0, at].contains(other) || !lots.happens(per_mille));
+            let known = (0..n).filter(|other| *other == at || !lots.happens(per_mille));
             let view = view_of(&GroupId::AllStaked, known);
             world.tell(
                 at,

@@ -125,3 +125,78 @@ fn a_word_that_nobody_signed_changes_nothing() {
     let what = Misdeed::Invalid;
     assert!(world.notices.contains(&(0, Notice::Misdeed { peer, what })));
 }
+
+/// Else one member could make all others order their rings anew all the time.
+#[test]
+fn who_joins_again_and_again_is_heard_once_between_two_pings() {
+    let mut world = joined(6);
+    let renewed = |world: &World| {
+        let told = |n: &&(u32, Notice)| n.0 == 0 && matches!(n.1, Notice::Members { .. });
+        world.notices.iter().filter(told).count()
+    };
+    let join = |boot: u32| {
+        let mut record = crate::proto::rain_link::Joined {
+            member: member(2),
+            boot,
+            address: Bytes::new(),
+            signature: Signature::default(),
+        };
+        let bytes = id::join_bytes(&open(), &record);
+        record.signature = Toy(member(2)).sign(&bytes).unwrap();
+        let group = open();
+        Frame::Join { group, record }
+    };
+    let leave = |boot: u32| {
+        let mut record = crate::proto::rain_link::Left {
+            member: member(2),
+            boot,
+            by: member(2),
+            signature: Signature::default(),
+        };
+        let bytes = id::leave_bytes(&open(), &record);
+        record.signature = Toy(member(2)).sign(&bytes).unwrap();
+        let group = open();
+        Frame::Leave { group, record }
+    };
+    let before = renewed(&world);
+    for boot in 2..60 {
+        world.hear(0, 2, join(boot));
+    }
+    assert_eq!(renewed(&world) - before, 1);
+    world.hear(0, 2, leave(60));
+    for boot in 61..90 {
+        world.hear(0, 2, join(boot));
+        world.hear(0, 2, leave(boot));
+    }
+    // To leave is heard at once; to leave in a later life changes nobody's place.
+    assert_eq!(world.members(0), [0, 1, 3, 4, 5]);
+    // The test speaks for it.
+    world.dead[2] = true;
+    world.run(Duration::from_secs(6));
+    world.hear(0, 2, join(90));
+    assert_eq!(world.members(0), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_message_of_one_who_has_just_joined_waits_for_its_word() {
+    let mut world = joined(5);
+    let group = open();
+    let rules = Toy(member(7));
+    let mut record = crate::proto::rain_link::Joined {
+        member: member(7),
+        boot: 1,
+        address: Bytes::new(),
+        signature: Signature::default(),
+    };
+    let bytes = id::join_bytes(&group, &record);
+    record.signature = rules.sign(&bytes).unwrap();
+    let mut data = world.data(0, 0, Flags::TREE);
+    (data.group, data.epoch, data.origin) = (group.clone(), 0, member(7));
+    let id = id::message_id(&data, &rules);
+    data.signature = rules.sign(&id::signed_bytes(&id)).unwrap();
+    world.got.fill(0);
+    world.hear_data(1, 0, &data);
+    assert_eq!(world.got[1], 0);
+    world.hear(1, 0, Frame::Join { group, record });
+    assert_eq!(world.got[1], 1);
+}

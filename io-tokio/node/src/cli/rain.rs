@@ -208,6 +208,7 @@ const fn way(way: Way) -> &'static str {
         Way::Chain => "chain",
         Way::Redundant => "further copy",
         Way::Pulled => "pulled",
+        Way::Vouched => "vouched for",
     }
 }
 
