@@ -4,12 +4,12 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::net::SocketAddr;
 
 use super::{
-    Config, Count, Counters, Explanation, Governor, Judgement, Kind, Next, Saved, SavedPeer,
-    Source, Status, Targets, Topology, Traits, churn,
+    Action, Config, Count, Counters, Explanation, Governor, Judgement, Kind, Next, Saved,
+    SavedPeer, Source, Status, Targets, Topology, Traits, churn,
     outcomes::operator,
     table::{Flags, Peer},
 };
-use crate::base::Instant;
+use crate::base::{Cx, Instant, NoRules, Seeded};
 
 impl Governor {
     /// The settings.
@@ -74,6 +74,18 @@ impl Governor {
         of(&counters.ordinary)
             .saturating_add(of(&counters.big))
             .saturating_add(self.gone.len())
+    }
+
+    /// What it would do now if it were woken for no reason, while no timer is due: nothing, or an
+    /// event was taken in without a look at what follows from it. For tests.
+    pub fn overlooked(&self, now: Instant) -> Vec<Action> {
+        let mut one = self.clone();
+        one.dirty = one.started;
+        let mut out = Vec::new();
+        let mut choice = Seeded::new(0);
+        let mut cx = Cx::new(now, &mut choice, &NoRules, &mut out);
+        one.settle(&mut cx);
+        out
     }
 
     /// Events that came for peers that were gone, or that did not fit.

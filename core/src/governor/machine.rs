@@ -275,7 +275,7 @@ impl Governor {
     ///
     /// Each decision makes all changes of its kind that it can, so the rounds are few; the bound
     /// is for a machine that were wrong.
-    fn settle(&mut self, cx: &mut Cx<'_, Action>) {
+    pub(super) fn settle(&mut self, cx: &mut Cx<'_, Action>) {
         for _ in 0..ROUNDS_MAX {
             if !self.dirty || self.stopping {
                 break;

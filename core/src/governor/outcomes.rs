@@ -45,6 +45,16 @@ impl Governor {
         self.trace(cx, Trace::PromoteColdDone { peer });
     }
 
+    /// A peer that was forgotten is connected no longer: it may come back, and whoever waits for
+    /// untrusted peers to leave waits for one less.
+    fn has_left(&mut self, peer: &SocketAddr) {
+        if self.gone.remove(peer) {
+            self.dirty = true;
+        } else {
+            self.count_stale();
+        }
+    }
+
     pub(super) fn not_established(
         &mut self,
         cx: &mut Cx<'_, Action>,
@@ -52,10 +62,7 @@ impl Governor {
         failure: Failure,
     ) {
         let Some((slot, known)) = self.find(peer) else {
-            if !self.gone.remove(&peer) {
-                self.count_stale();
-            }
-            return;
+            return self.has_left(&peer);
         };
         match known.status() {
             Status::Connecting => {}
@@ -190,10 +197,7 @@ impl Governor {
         failure: Option<Failure>,
     ) {
         let Some((slot, known)) = self.find(peer) else {
-            if !self.gone.remove(&peer) {
-                self.count_stale();
-            }
-            return;
+            return self.has_left(&peer);
         };
         if !known.status().is_established() {
             return self.count_stale();

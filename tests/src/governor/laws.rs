@@ -20,6 +20,8 @@ pub enum Law {
     Busyness,
     /// After a tick the next deadline is later, and an early tick changes nothing.
     Deadlines,
+    /// No event is taken in without a look at all that follows from it.
+    Awake,
     /// A snapshot half-way changes nothing.
     Snapshot,
     /// What it believes of each connection is what the connection is.

@@ -246,6 +246,15 @@ impl<'a> Run<'a> {
                 );
             }
         }
+        let is_due = self.governor.next_deadline().is_some_and(|at| at <= now);
+        if self.verdict.seen.steps.is_multiple_of(5) && !is_due {
+            let overlooked = self.governor.overlooked(now);
+            self.verdict.seen.case(Law::Awake, 1);
+            if !overlooked.is_empty() {
+                let what = format!("after {event:?} it would go on with {overlooked:?}");
+                self.breach(Law::Awake, what);
+            }
+        }
         if let Err(violated) = self.governor.check_invariants() {
             self.breach(Law::Invariants, violated.to_string());
         }

@@ -125,6 +125,11 @@ fn all_invariants_hold_after_every_step() {
 }
 
 #[test]
+fn no_event_is_taken_in_without_a_look_at_what_follows() {
+    holds(Law::Awake, 20_000);
+}
+
+#[test]
 fn time_passes_between_many_steps() {
     holds(Law::Livelock, 100_000);
 }

@@ -10,8 +10,8 @@ use super::rig::{
 use crate::{
     base::Class,
     governor::{
-        ConsensusMode, Event, Judgement, Notice, Relay, Source, Targets, Topology, Trace, Trust,
-        UseLedger,
+        ConsensusMode, Event, Failure, Judgement, Notice, Relay, Source, Targets, Topology, Trace,
+        Trust, UseLedger,
     },
 };
 
@@ -212,4 +212,29 @@ fn a_local_root_that_is_trusted_no_longer_goes_while_the_chain_is_old() {
     assert!(rig.governor.explain(&peer(0)).is_none());
     assert_eq!(rig.governor.trust(), Trust::Trusted);
     let _ = fault(Class::Network);
+}
+
+#[test]
+fn when_the_last_untrusted_peer_has_left_trusted_ones_come_at_once() {
+    let mut rig = rig();
+    let others = rig.those(|known| known.source == Source::Ledger);
+    let liar = others.iter().find(|at| rig.established().contains(at));
+    let liar = *liar.unwrap();
+    let failure = Some(Failure {
+        class: Class::Adversarial,
+        delay: None,
+    });
+    let peer = liar;
+    rig.tell(Event::Cooling { peer, failure });
+    assert!(rig.governor.is_gone(&peer));
+    rig.clear();
+    rig.tell(Event::Judgement(Judgement::TooOld));
+    rig.pass(s(120));
+    let clean = |rig: &Rig| {
+        let mut traces = rig.traces().into_iter();
+        traces.any(|(_, trace)| trace == Trace::OnlyTrusted)
+    };
+    assert!(!clean(&rig), "its connection is not closed yet");
+    rig.tell(Event::Cold { peer, failure });
+    assert!(clean(&rig));
 }
