@@ -8,6 +8,7 @@ use alloc::{
 
 use smallvec::SmallVec;
 
+use super::canonical::Seen;
 use crate::{
     base::{Instant, MemberKey, MessageId},
     proto::rain_link::{ENTRIES_MAX, Entry, HOLES_MAX},
@@ -212,6 +213,15 @@ impl Frontiers {
         }
         let held = frontier.held.range(first..=last);
         held.take(max).map(|(_, id)| *id).collect()
+    }
+
+    /// Times as seen from a moment.
+    pub(super) fn rebase(&mut self, seen: Seen) {
+        for frontier in self.by.values_mut() {
+            let pulling = frontier.pulling.map(|again| seen.ahead(again));
+            frontier.pulling = pulling.filter(|again| *again > Instant::ZERO);
+            frontier.newest = Instant::ZERO;
+        }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -130,6 +130,11 @@ impl Chain {
         }
     }
 
+    /// Whether it has not begun.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.state, ChainState::Idle { .. })
+    }
+
     /// Whom it waits for.
     pub(super) fn waits_for(&self) -> Option<Seat> {
         match self.state {

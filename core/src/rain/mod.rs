@@ -37,6 +37,7 @@
 
 pub mod audience;
 mod bridge;
+mod canonical;
 mod check;
 mod cleanup;
 pub mod config;
@@ -64,6 +65,7 @@ pub mod tree;
 pub mod view;
 
 pub use audience::Audience;
+pub use canonical::Canonical;
 pub use config::{
     Acks, Cleanup, Config, Door, Limits, Reach, Redundancy, Shape, Times, Validation,
 };

@@ -6,7 +6,10 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
 
-use super::config::{Config, Limits, Reach, Times};
+use super::{
+    canonical::{Heard, Seen},
+    config::{Config, Limits, Reach, Times},
+};
 use crate::base::{GroupId, Instant, MemberKey, MessageId};
 
 /// Payloads of at least so many bytes tell how fast a member takes bytes; smaller ones how far
@@ -296,6 +299,37 @@ impl Peers {
         for known in self.known.values_mut() {
             known.asks.retain(|question| question.id != *id);
         }
+    }
+
+    /// Times as seen from a moment, with the next watch of each member.
+    pub(super) fn rebase(
+        &mut self,
+        seen: Seen,
+        heard: Heard,
+        watched: impl Fn(&MemberKey) -> Option<Instant>,
+        asked_rate: u32,
+    ) {
+        for (key, known) in &mut self.known {
+            // At its next watch a member is asked for a sign of life, if not heard from by then,
+            // unless this time was so late that it excuses it.
+            let excused = known.probed.is_none() && {
+                let until = known.heard.after(heard.watch);
+                watched(key).is_some_and(|watch| until > watch)
+            };
+            let asked = seen.within(known.heard, heard.asked);
+            known.heard = if excused || asked {
+                seen.ago(known.heard, Duration::MAX)
+            } else {
+                Instant::FAR
+            };
+            known.probed = known.probed.map(|_| Instant::ZERO);
+            known.unreliable = 0;
+            known.bucket = (asked_rate, Instant::ZERO);
+        }
+        for until in self.suspects.values_mut() {
+            *until = seen.ahead(*until);
+        }
+        self.suspects.retain(|_, until| *until > Instant::ZERO);
     }
 
     pub(super) fn dials(&self) -> (u32, usize) {

@@ -6,7 +6,8 @@ use alloc::{
 };
 
 use super::{
-    Action, Misdeed, Rain, Way, id::possession, intake::no, machine::Timer, message::Message,
+    Action, Misdeed, Rain, Way, canonical::Seen, id::possession, intake::no, machine::Timer,
+    message::Message,
 };
 use crate::{
     base::{Cx, GroupId, Hash32, Instant, MemberKey, MessageId},
@@ -91,6 +92,13 @@ impl Promises {
     fn leave(&mut self, peer: &MemberKey) {
         for promise in self.by.values_mut() {
             promise.waiters.retain(|waiter| waiter != peer);
+        }
+    }
+
+    /// Times as seen from a moment.
+    pub(super) fn rebase(&mut self, seen: Seen) {
+        for promise in self.by.values_mut() {
+            promise.until = seen.ahead(promise.until);
         }
     }
 

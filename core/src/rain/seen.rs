@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
+use super::canonical;
 use crate::base::{Instant, MessageId};
 
 /// Two generations of ids. The younger one becomes the older, and the older one is forgotten, when
@@ -54,6 +55,11 @@ impl Seen {
             self.since = now;
         }
         self.young.insert(id, fate);
+    }
+
+    /// Times as seen from a moment.
+    pub(super) fn rebase(&mut self, from: canonical::Seen, life: Duration) {
+        self.since = from.ago(self.since, life);
     }
 
     pub(super) fn len(&self) -> usize {

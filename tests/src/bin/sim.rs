@@ -14,6 +14,7 @@ use samanea_sim::{
     explore::{
         Bound, Model, explore, governor,
         managers::{Scope, Trouble},
+        rain,
     },
     governor as governor_laws, nodes,
     oracle::Seen,
@@ -65,6 +66,14 @@ enum Command {
     /// Measures structured gossip among members of whom some are dead, die, lie, are cut off or
     /// know of different members, beside other ways to spread a message; prints tables.
     Rain(Measure),
+    /// Walks once a seed through random orders of events among four to seven members that clean up
+    /// after a message; exit code 1 when a law is broken, after the shortest walk that still breaks
+    /// one.
+    Chains {
+        /// `7` or `A..B`, the end not included.
+        #[arg(long, value_parser = seeds, default_value = "0..10000")]
+        seeds: Range<u64>,
+    },
     /// Writes the hand-made inputs of the fuzz targets.
     Corpus {
         /// Where the directories of the targets are.
@@ -110,8 +119,9 @@ struct Measure {
 struct Scoped {
     /// A scope of the tests: alone, crowding, failing, leaf, meeting, stopping or three; of one
     /// governor: big, bootstrap, changes, failures, genesis, governor (all of it), lies, sharing or
-    /// trustable. Of the other options only the
-    /// bounds matter then.
+    /// trustable; of clean-up chains: batches, both, breaks, crash, crashes, everything, hangs,
+    /// hasty, publishes or unwary, with the number of members and of holders to find, as in
+    /// crashes-4-2. Of the other options only the bounds matter then.
     #[arg(long, value_parser = named)]
     scope: Option<Named>,
     /// Nodes, each of which wants each other.
@@ -164,6 +174,7 @@ fn main() -> ExitCode {
         Command::Scripts { seeds } => play_scripts(seeds),
         Command::Nodes { seeds } => judge_nodes(seeds),
         Command::Rain(measure) => measure_rain(&measure),
+        Command::Chains { seeds } => walk_chains(seeds),
         Command::Corpus { into } => write_corpus(&into),
         Command::Tables { check, file } => write_tables(check, &file),
     };
@@ -235,6 +246,7 @@ fn explore_tables(scoped: &Scoped) -> Result<(), String> {
     match &scoped.scope {
         Some(Named::Governor(scope)) => explored(scope, bound),
         Some(Named::Tables(scope)) => explored(scope, bound),
+        Some(Named::Rain(scope)) => explored(scope, bound),
         None => explored(&scope, bound),
     }
 }
@@ -284,14 +296,17 @@ fn explored<M: Model>(scope: &M, bound: Bound) -> Result<(), String> {
 enum Named {
     Tables(Scope),
     Governor(governor::Scope),
+    Rain(rain::Scope),
 }
 
 fn named(text: &str) -> Result<Named, String> {
     let tables = Scope::named(text).map(Named::Tables);
     let any = tables.or_else(|| governor::Scope::named(text).map(Named::Governor));
+    let any = any.or_else(|| rain::Scope::named(text).map(Named::Rain));
     any.ok_or_else(|| {
-        let (tables, governor) = (Scope::NAMES, governor::Scope::NAMES);
-        format!("not one of {}, {}", tables.join(", "), governor.join(", "))
+        let (tables, governor) = (Scope::NAMES.join(", "), governor::Scope::NAMES.join(", "));
+        let rain = rain::Scope::NAMES.join(", ");
+        format!("not one of {tables}, {governor}, {rain}")
     })
 }
 
@@ -364,6 +379,15 @@ fn judge_nodes(seeds: Range<u64>) -> Result<(), String> {
     } else {
         Err(format!("hardly seen: {unseen:?}"))
     }
+}
+
+fn walk_chains(seeds: Range<u64>) -> Result<(), String> {
+    let mut tally = rain::Tally::default();
+    for seed in seeds {
+        rain::walk(seed, &mut tally)?;
+    }
+    say(&mut std::io::stdout(), &format!("chains: {tally}"));
+    Ok(())
 }
 
 fn write_corpus(into: &Path) -> Result<(), String> {

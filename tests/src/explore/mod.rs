@@ -16,6 +16,7 @@
 
 pub mod governor;
 pub mod managers;
+pub mod rain;
 mod search;
 pub mod small;
 

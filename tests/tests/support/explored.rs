@@ -24,9 +24,10 @@ where
     M::Act: PartialEq + Send + Sync + 'static,
 {
     let report = whole(name, &scope, bound);
+    let begins = u64::try_from(scope.init().len()).unwrap_or(u64::MAX);
     let expected = Second {
         states: u64::from(report.states),
-        generated: report.transitions + 1,
+        generated: report.transitions + begins,
         broken: false,
     };
     assert_eq!(second(scope, bound.states), expected, "{name}");
