@@ -1,11 +1,7 @@
 //! Machines, each kept once, and what each event makes of them.
 
-use core::hash::{Hash, Hasher};
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use core::hash::Hash;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use samanea_core::{
@@ -33,7 +29,7 @@ pub(super) fn group() -> GroupId {
 }
 
 /// What a member is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Said {
     /// What comes on the lane from a member: its place and the number of it.
     Came(u8, u16),
@@ -92,21 +88,25 @@ pub(super) struct Locals {
     places: Vec<u32>,
     /// Digests are signs of life; else there are none.
     signs: bool,
-    locals: Vec<Local>,
-    by: HashMap<u128, u32>,
+    all: Vec<Local>,
+    /// Their numbers by fingerprint.
+    by: BTreeMap<u128, u32>,
     frames: Vec<Frame>,
-    numbers: HashMap<Frame, u16>,
-    steps: HashMap<(u32, Said), Arc<Step>>,
+    numbers: BTreeMap<u128, u16>,
+    /// By number of the member, what each event made of it.
+    steps: Vec<BTreeMap<Said, Arc<Step>>>,
 }
 
-fn view(of: GroupId, members: impl Iterator<Item = u32>) -> View {
-    crate::rain::world::view_of(&of, members)
+fn view(of: &GroupId, members: impl Iterator<Item = u32>) -> View {
+    crate::rain::world::view_of(of, members)
 }
 
 /// The settings of a scope: all waits are equal, and nothing is forgotten.
 pub(super) fn config(scope: &Scope) -> Config {
-    let mut config = Config::default();
-    config.redundancy = Some(Redundancy::None);
+    let mut config = Config {
+        redundancy: Some(Redundancy::None),
+        ..Config::default()
+    };
     config.cleanup.custodians = scope.custodians;
     config.cleanup.serve_late = scope.without != Some(Rule::LateYes);
     config.cleanup.ask_passed = scope.without != Some(Rule::Passed);
@@ -137,23 +137,23 @@ pub(super) fn config(scope: &Scope) -> Config {
 
 impl Locals {
     pub(super) fn new(members: u8, signs: bool) -> Self {
-        let view = view(group(), 0..members.into());
+        let view = view(&group(), 0..members.into());
         let seats = (0..members.into()).filter_map(|place| view.clean_at(place));
         let keys = seats.filter_map(|seat| view.key(seat));
         Self {
             places: keys.map(|key| number(&key)).collect(),
             signs,
-            locals: Vec::new(),
-            by: HashMap::new(),
+            all: Vec::new(),
+            by: BTreeMap::new(),
             frames: Vec::new(),
-            numbers: HashMap::new(),
-            steps: HashMap::new(),
+            numbers: BTreeMap::new(),
+            steps: Vec::new(),
         }
     }
 
     /// How many machines were seen.
     pub(super) fn len(&self) -> usize {
-        self.locals.len()
+        self.all.len()
     }
 
     /// The key of a place.
@@ -178,33 +178,27 @@ impl Locals {
     }
 
     fn number_of(&mut self, frame: Frame) -> u16 {
-        if let Some(known) = self.numbers.get(&frame) {
-            return *known;
-        }
         let new = u16::try_from(self.frames.len()).unwrap_or(u16::MAX - FRAMES) + FRAMES;
-        self.frames.push(frame.clone());
-        self.numbers.insert(frame, new);
-        new
+        let known = *self.numbers.entry(print(&frame)).or_insert(new);
+        if known == new {
+            self.frames.push(frame);
+        }
+        known
     }
 
     fn meet(&mut self, local: Local) -> Outside {
-        let mut hasher = SipHasher13::new();
-        local.rain.canonical(local.now).hash(&mut hasher);
-        hasher.write_u8(0);
-        let print = hasher.finish128().as_u128();
-        let new = u32::try_from(self.locals.len()).unwrap_or(u32::MAX);
-        let known = match self.by.entry(print) {
-            Entry::Occupied(at) => *at.get(),
-            Entry::Vacant(at) => {
-                self.locals.push(local);
-                *at.insert(new)
-            }
-        };
+        let print = print(&local.rain.canonical(local.now));
+        let new = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        let known = *self.by.entry(print).or_insert(new);
+        if known == new {
+            self.all.push(local);
+            self.steps.push(BTreeMap::new());
+        }
         self.outside(known)
     }
 
     fn outside(&self, local: u32) -> Outside {
-        let Local { rain, now } = &self.locals[local as usize];
+        let Local { rain, now } = &self.all[local as usize];
         let due = match rain.next_deadline() {
             None | Some(Instant::FAR) => Due::Never,
             Some(at) if at.since(*now) < SOON => Due::Soon,
@@ -226,10 +220,10 @@ impl Locals {
             now,
         };
         let expires = None;
-        let all = view(group(), self.places.iter().copied());
+        let all = view(&group(), self.places.iter().copied());
         let servicers = GroupId::Role(Actor::Servicer);
         let handed = holds.then(|| handed(&all));
-        let views = [all, view(servicers, [OUTSIDER].into_iter())];
+        let views = [all, view(&servicers, [OUTSIDER].into_iter())];
         let views = views.map(|view| Event::View { view, expires });
         let others = self.places.iter().filter(|of| **of != number(&me));
         let ups = others.map(|of| up(member(*of)));
@@ -251,7 +245,7 @@ impl Locals {
     /// A member that is connected to all others publishes.
     pub(super) fn publish(&mut self, config: &Config, place: u8) -> Arc<Step> {
         let before = self.first(config, place, false);
-        let mut local = self.locals[before.local as usize].clone();
+        let mut local = self.all[before.local as usize].clone();
         let event = Event::Publish {
             tag: 1,
             group: group(),
@@ -264,10 +258,10 @@ impl Locals {
 
     /// What an event makes of a member.
     pub(super) fn step(&mut self, before: u32, said: Said) -> Arc<Step> {
-        if let Some(known) = self.steps.get(&(before, said)) {
+        if let Some(known) = self.steps[before as usize].get(&said) {
             return Arc::clone(known);
         }
-        let mut local = self.locals[before as usize].clone();
+        let mut local = self.all[before as usize].clone();
         let (event, heard) = match said {
             Said::Tick => {
                 let due = local.rain.next_deadline();
@@ -288,17 +282,17 @@ impl Locals {
                 }
             }
         };
-        let step = Arc::new(self.made(&mut local, event, heard));
-        self.steps.insert((before, said), Arc::clone(&step));
+        let step = Arc::new(self.made(&mut local, event, heard.as_ref()));
+        self.steps[before as usize].insert(said, Arc::clone(&step));
         step
     }
 
-    fn made(&mut self, local: &mut Local, event: Event, heard: Option<Frame>) -> Step {
+    fn made(&mut self, local: &mut Local, event: Event, heard: Option<&Frame>) -> Step {
         let before = laws::Before::of(&local.rain);
         let held = local.rain.held().next().is_some();
         let mut out = Vec::new();
         let mut wrong = tell(local, event, &mut out);
-        let marks = before.marks(&local.rain, heard.as_ref(), &out);
+        let marks = before.marks(&local.rain, heard, &out);
         let (mut sends, mut dials) = (Vec::new(), Vec::new());
         let mut got = u32::from(held);
         for action in out {
@@ -348,6 +342,13 @@ impl Locals {
         };
         Some(self.number_of(frame))
     }
+}
+
+/// 128 bits: two of a million things share them with a chance of about 2^-89.
+fn print(of: &impl Hash) -> u128 {
+    let mut hasher = SipHasher13::new();
+    of.hash(&mut hasher);
+    hasher.finish128().as_u128()
 }
 
 /// Something that is heard, but no answer to anything.

@@ -9,8 +9,8 @@ use crate::rain::toy::Lots;
 const FAULTY: usize = 300;
 /// Acts after that: more than ever needed.
 const PLAIN: usize = 4_000;
-/// Machines kept of one scope.
-const KEPT: usize = 60_000;
+/// Machines kept of all scopes together: each is some kilobytes.
+const KEPT: usize = 20_000;
 
 /// What walks have seen.
 #[derive(Clone, Debug, Default)]
@@ -141,9 +141,10 @@ fn plan(lots: &mut Lots, tally: &mut Tally) -> Plan {
         hasty: u8::try_from(lots.below(5)).unwrap_or(0) * u8::from(is(5)),
     };
     let key = u16::try_from(members * 64 + form % 8 + u32::from(faults.hang) * 8).unwrap_or(0);
-    let full = |of: &(Scope, Vec<World>)| of.0.table.lock().len() > KEPT;
-    if tally.scopes.get(&key).is_some_and(full) {
-        tally.scopes.remove(&key);
+    let kept = tally.scopes.values();
+    let kept = kept.map(|(scope, _)| scope.table.lock().len());
+    if kept.sum::<usize>() > KEPT {
+        tally.scopes.clear();
     }
     let fresh = || {
         let members = u8::try_from(members).unwrap_or(7);
