@@ -63,6 +63,7 @@ impl Rain {
         let rate = self.config.limits.asked_rate;
         one.stats = Stats::default();
         one.peers.rebase(seen, heard, watched, rate);
+        one.tally.rebase();
         one.promises.rebase(seen);
         one.seen.rebase(seen, times.seen);
         for message in one.messages.values_mut() {

@@ -323,7 +323,6 @@ impl Peers {
                 Instant::FAR
             };
             known.probed = known.probed.map(|_| Instant::ZERO);
-            known.unreliable = 0;
             known.bucket = (asked_rate, Instant::ZERO);
         }
         for until in self.suspects.values_mut() {

@@ -39,6 +39,15 @@ impl Tally {
         self.ages.remove(&(message.since, id));
     }
 
+    /// Without the ages of messages.
+    pub(super) fn rebase(&mut self) {
+        self.ages = self
+            .ages
+            .iter()
+            .map(|(_, id)| (Instant::ZERO, *id))
+            .collect();
+    }
+
     /// Payload bytes of all messages.
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes

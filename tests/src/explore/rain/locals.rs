@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use samanea_core::{
     base::{Actor, Cx, First, GroupId, Instant, Machine as _, MemberKey, Rules as _, Signature},
-    proto::rain_link::{Data, Flags, Frame, Limit},
-    rain::{Action, Config, Event, Options, Rain, Redundancy, View, id},
+    proto::rain_link::{Data, Flags, Frame, Limit, Terms},
+    rain::{Action, Config, Door, Event, Options, Rain, Redundancy, View, id},
 };
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
@@ -105,6 +105,11 @@ fn view(of: &GroupId, members: impl Iterator<Item = u32>) -> View {
 pub(super) fn config(scope: &Scope) -> Config {
     let mut config = Config {
         redundancy: Some(Redundancy::None),
+        doors: vec![Door {
+            from: GroupId::Role(Actor::Servicer),
+            into: group(),
+            entries: 3,
+        }],
         ..Config::default()
     };
     config.cleanup.custodians = scope.custodians;
@@ -379,6 +384,7 @@ fn handed(view: &View) -> Frame {
         flags: Flags::CHAIN.with(Flags::INJECT),
         hop: 1,
         signature: Signature::default(),
+        terms: Terms::default(),
         payload: Bytes::new(),
     };
     let id = id::message_id(&data, &rules);
