@@ -63,10 +63,19 @@ impl Governor {
         let text = "nobody else is a local root";
         let as_many = counters.local.known as usize == self.local.len();
         violated(as_many, NAME, 3, text)?;
-        for count in [&counters.ordinary, &counters.big] {
+        for count in [&counters.ordinary, &counters.big, &counters.members] {
             let nested = count.active <= count.established && count.established <= count.known;
             violated(nested, NAME, 2, "active ⊆ established ⊆ known")?;
         }
+        let is_member = |peer: &core::net::SocketAddr| {
+            let known = self.table.get(*peer);
+            known.is_some_and(|known| known.source() == Source::Member)
+        };
+        let as_many = counters.members.known as usize == self.members.len();
+        let all = self.members.keys().all(is_member) && as_many;
+        let few = self.members.len() <= self.config.members_max;
+        let text = "members in force are known as such, and nobody else";
+        violated(self.members_changed || (all && few), NAME, 10, text)?;
         let apart = self.gone.iter().all(|peer| !self.table.contains(*peer));
         violated(apart, NAME, 7, "nobody is both known and gone")?;
         let light = self

@@ -28,6 +28,10 @@ pub struct Config {
     pub peers_max: usize,
     /// Local roots at most, inclusive. Default 10,000.
     pub local_max: usize,
+    /// Members of groups of structured gossip at most, inclusive; of more the warm ones and then
+    /// those with the highest addresses are left out. Default 128: what three groups of ten
+    /// thousand want.
+    pub members_max: usize,
     /// Whether each decision is told as a [`Trace`](super::Trace). Default no.
     pub trace: bool,
     /// Failures and how long they count.
@@ -60,6 +64,7 @@ impl Default for Config {
             big_for_trust: 5,
             peers_max: 20_000,
             local_max: 10_000,
+            members_max: 128,
             trace: false,
             back_off: BackOff::default(),
             roots: Roots::default(),

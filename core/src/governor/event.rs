@@ -104,6 +104,15 @@ pub enum Event {
     Keep(SocketAddr),
     /// The operator: no longer. What runs towards it is closed.
     Release(SocketAddr),
+    /// Groups of structured gossip: the members that they want connections to, replacing what was
+    /// said before. Local roots, own addresses and those beyond
+    /// [`members_max`](super::Config::members_max) are left out.
+    Members {
+        /// To be kept hot.
+        hot: Vec<SocketAddr>,
+        /// To be kept warm; one that is in both is kept hot.
+        warm: Vec<SocketAddr>,
+    },
     /// What was known before a restart.
     Restore(Box<Saved>),
     /// The application: whether the chain is young.

@@ -23,17 +23,21 @@ pub enum Source {
     Big,
     /// Anything else: told by a peer, met on an inbound connection, a root of former times.
     NonRoot,
+    /// A member of a group of structured gossip that wants a connection to it.
+    Member,
 }
 
 impl Source {
-    /// All, in order of precedence, but that a bootstrap peer is never taken for a public root.
-    pub const ALL: [Self; 6] = [
+    /// All, in order of precedence, but that a bootstrap peer is never taken for a public root, and
+    /// that a member is taken for nothing else but a local root.
+    pub const ALL: [Self; 7] = [
         Self::Local,
         Self::Config,
         Self::Bootstrap,
         Self::Ledger,
         Self::Big,
         Self::NonRoot,
+        Self::Member,
     ];
 }
 
@@ -120,7 +124,7 @@ pub enum Next {
     Answer,
     /// The next churn, when one of its kind may be replaced.
     Churn(Option<Instant>),
-    /// It stays as it is: its group of local roots wants it.
+    /// It stays as it is: its group of local roots wants it, or a group of structured gossip.
     Stays,
     /// The node stops.
     Nothing,
@@ -181,6 +185,7 @@ impl fmt::Display for Source {
             Self::Ledger => "ledger peer",
             Self::Big => "big ledger peer",
             Self::NonRoot => "shared or inbound",
+            Self::Member => "member of a group",
         })
     }
 }

@@ -65,7 +65,8 @@ impl Governor {
 
     /// Learns a peer; `None` when it is known already, may not be known, or there is no room.
     pub(super) fn learn(&mut self, addr: SocketAddr, peer: Peer) -> Option<SlotIndex> {
-        let room = self.table.len() < self.config.peers_max || peer.source() == Source::Local;
+        let named = matches!(peer.source(), Source::Local | Source::Member);
+        let room = self.table.len() < self.config.peers_max || named;
         if !room || self.gone.contains(&addr) {
             return None;
         }

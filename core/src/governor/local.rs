@@ -44,7 +44,7 @@ impl Governor {
         self.local_changed = true;
         self.dirty = true;
         self.local_roots_changed(cx);
-        if self.local.contains(&peer) {
+        if self.local.contains(&peer) || self.wished.contains_key(&peer) {
             return;
         }
         if let Some((slot, known)) = self.find(peer) {
@@ -182,6 +182,7 @@ impl Governor {
             self.now_local(cx, peer, traits);
         }
         self.groups_changed = true;
+        self.members_changed = true;
         self.trace(
             cx,
             Trace::LocalRootsChanged {

@@ -62,6 +62,11 @@ impl Governor {
         self.kept.contains(peer)
     }
 
+    /// Members of groups in force, by address.
+    pub fn members(&self) -> impl Iterator<Item = SocketAddr> {
+        self.members.keys().copied()
+    }
+
     /// Whether a peer has left all sets although its connection is not over.
     pub fn is_gone(&self, peer: &SocketAddr) -> bool {
         self.gone.contains(peer)
@@ -73,6 +78,7 @@ impl Governor {
         let of = |count: &Count| count.established.saturating_add(count.cold_promotions) as usize;
         of(&counters.ordinary)
             .saturating_add(of(&counters.big))
+            .saturating_add(of(&counters.members))
             .saturating_add(self.gone.len())
     }
 
@@ -173,12 +179,14 @@ impl Governor {
 
     fn next(&self, peer: SocketAddr, known: &Peer) -> Next {
         let counters = self.table.counters();
-        let (count, established, active) = if known.source() == Source::Big {
-            let targets = &self.targets;
-            (&counters.big, targets.established_big, targets.active_big)
-        } else {
-            let targets = &self.targets;
-            (&counters.ordinary, targets.established, targets.active)
+        let targets = &self.targets;
+        let (count, established, active) = match known.source() {
+            Source::Big => (&counters.big, targets.established_big, targets.active_big),
+            Source::Member => {
+                let all = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+                (&counters.members, all, self.members_hot())
+            }
+            _ => (&counters.ordinary, targets.established, targets.active),
         };
         if self.stopping {
             return Next::Nothing;
@@ -191,7 +199,10 @@ impl Governor {
             | Status::Closing
             | Status::Deactivating
             | Status::Cooling => Next::Answer,
-            Status::Hot if known.source() == Source::Local => Next::Stays,
+            Status::Hot if matches!(known.source(), Source::Local | Source::Member) => Next::Stays,
+            Status::Warm if known.source() == Source::Member && !self.is_hot_member(&peer) => {
+                Next::Stays
+            }
             Status::Hot => Next::Churn(self.next_cycle()),
             Status::Cold if !self.is_able() => Next::Untrusted,
             Status::Cold => self.next_of_cold(peer, known, count, established),
@@ -203,7 +214,7 @@ impl Governor {
     }
 
     fn next_of_cold(&self, peer: SocketAddr, known: &Peer, count: &Count, want: u32) -> Next {
-        let local = known.source() == Source::Local;
+        let local = matches!(known.source(), Source::Local | Source::Member);
         if !local && !self.diversity.may(&peer, operator(known)) {
             return Next::Diversity;
         }
@@ -236,7 +247,7 @@ impl Governor {
         let mut peers: Vec<SavedPeer> = self
             .table
             .iter()
-            .filter(|(_, known)| known.source() != Source::Local)
+            .filter(|(_, known)| !matches!(known.source(), Source::Local | Source::Member))
             .map(|(peer, known)| SavedPeer {
                 peer,
                 failures: known.failures,

@@ -15,6 +15,7 @@ use super::{
     diversity::Diversity,
     lookups::{self, Lookups},
     measure::Measure,
+    member::Heat,
     offenders::Offenders,
     outage::Outage,
     outcomes::operator,
@@ -32,7 +33,9 @@ use crate::base::{Cx, Deadlines, Instant, Machine, Scratch, Site, SlotIndex, Vio
 /// roots are known and are no other roots; 4. the targets are sane, and the local roots within
 /// them; 5. deadlines belong to established peers or to the machine; 6. those asked for addresses
 /// are established and share; 7. nobody is both known and gone; 8. diversity counts those that are
-/// being connected or are, local roots aside; 9. exactly those that may be told are listed as such.
+/// being connected or are, local roots and members aside; 9. exactly those that may be told are
+/// listed as such; 10. members in force are known as such, no more than their maximum, and nobody
+/// else is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
@@ -55,7 +58,10 @@ pub struct Governor {
     pub(super) kept: BTreeSet<SocketAddr>,
     /// Local roots in force.
     pub(super) local: LocalRoots,
-    /// Those of them that are established and trustable.
+    /// Members that groups want, and those of them in force.
+    pub(super) wished: BTreeMap<SocketAddr, Heat>,
+    pub(super) members: BTreeMap<SocketAddr, Heat>,
+    /// Local roots that are established and trustable.
     pub(super) trusted_local: u32,
     pub(super) cut: usize,
     pub(super) lookups: Lookups,
@@ -97,6 +103,7 @@ pub struct Governor {
     pub(super) timers: Deadlines<Timer>,
     pub(super) local_changed: bool,
     pub(super) groups_changed: bool,
+    pub(super) members_changed: bool,
     pub(super) dirty: bool,
     pub(super) started: bool,
     pub(super) stopping: bool,
@@ -162,13 +169,21 @@ impl Governor {
             topology: Topology::default(),
             kept: BTreeSet::new(),
             local: LocalRoots::default(),
+            wished: BTreeMap::new(),
+            members: BTreeMap::new(),
             trusted_local: 0,
             cut: 0,
             lookups: Lookups::new(config.names),
             requests: Requests::default(),
             snapshot: None,
             ledger: None,
-            table: Table::new(key, config.peers_max.saturating_add(config.local_max)),
+            table: Table::new(
+                key,
+                config
+                    .peers_max
+                    .saturating_add(config.local_max)
+                    .saturating_add(config.members_max),
+            ),
             gone: BTreeSet::new(),
             offenders: Offenders::new(&config.back_off),
             outage: Outage::new(&config.policy),
@@ -192,6 +207,7 @@ impl Governor {
             timers: Deadlines::new(),
             local_changed: false,
             groups_changed: false,
+            members_changed: false,
             dirty: false,
             started: false,
             stopping: false,
@@ -267,7 +283,7 @@ impl Governor {
     pub(super) fn spread(&self, slot: SlotIndex) -> Option<(SocketAddr, Option<u32>)> {
         let (peer, known) = self.table.at(slot)?;
         let near = known.status().is_established() || known.status() == Status::Connecting;
-        let counts = near && known.source() != Source::Local;
+        let counts = near && !matches!(known.source(), Source::Local | Source::Member);
         counts.then(|| (peer, operator(known)))
     }
 
@@ -295,6 +311,7 @@ impl Governor {
             || self.quiesce(cx)
             || self.targets_changed(cx)
             || self.local_roots_changed(cx)
+            || self.members_now(cx)
             || self.known_big_below(cx)
             || self.known_big_above(cx)
             || self.roots_below(cx)
@@ -302,6 +319,7 @@ impl Governor {
             || self.known_above(cx)
             || self.established_big_below(cx)
             || self.local_groups(cx)
+            || self.member_links(cx)
             || self.established_below(cx)
             || self.established_above(cx)
             || self.active_below(cx)
@@ -446,6 +464,7 @@ impl Governor {
             Event::Snapshot(snapshot) => self.set_snapshot(cx, snapshot),
             Event::Keep(peer) => self.keep(peer),
             Event::Release(peer) => self.release(cx, peer),
+            Event::Members { hot, warm } => self.set_members(hot, warm),
             Event::Restore(saved) => self.restore(cx.now, *saved),
             Event::Judgement(judgement) => {
                 self.dirty |= self.told != judgement;

@@ -38,6 +38,7 @@ mod look;
 mod lookups;
 mod machine;
 mod measure;
+mod member;
 mod modes;
 mod names;
 mod offenders;

@@ -107,6 +107,8 @@ impl Governor {
             counters.non_root.known,
             counters.ordinary.cold_promotions,
             counters.ordinary.warm_promotions,
+            counters.members.active,
+            counters.members.warm_promotions,
         ];
         untrusted.iter().all(|n| *n == 0)
             && self.local.members().all(|(_, traits)| traits.trustable)
@@ -184,7 +186,10 @@ impl Governor {
         let local_only = self.topology.use_ledger == UseLedger::Never
             && !self.config.sharing
             && bootstrap_points.is_none_or(Vec::is_empty);
-        let strangers = |trusted: u32| counters.ordinary.established.saturating_sub(trusted);
+        let strangers = |trusted: u32| {
+            let ordinary = counters.ordinary.established.saturating_sub(trusted);
+            ordinary.saturating_add(counters.members.active)
+        };
         let trusted = if local_only {
             strangers(self.trusted_local) == 0
         } else if self.bootstrap {

@@ -157,9 +157,9 @@ impl Governor {
         if !status.is_established() {
             return self.count_stale();
         }
-        // A local root stays: what it did counts when it is cold.
+        // A local root or member stays: what it did counts when it is cold.
         if failure.is_some_and(|failure| failure.class == Class::Adversarial)
-            && source != Source::Local
+            && !matches!(source, Source::Local | Source::Member)
             && self.offend(cx, slot, peer)
         {
             return;
@@ -221,7 +221,7 @@ impl Governor {
         let class = failure.map(|failure| failure.class);
         let counts = class == Some(Class::Network)
             && (!ordered || self.config.policy.count_failed_demotions);
-        // Only a local root that lied comes here: its hold-off is to be waited for.
+        // Only a local root or member that lied comes here: its hold-off is to be waited for.
         let lied = class == Some(Class::Adversarial);
         if ordered && !counts && !lied {
             self.to(cx.now, slot, Status::Cold);
@@ -234,7 +234,7 @@ impl Governor {
         // One that hung when it was to be demoted would else be the first to be promoted again.
         let error = self.config.back_off.error;
         let Cost { delay, .. } = self.fail(cx, slot, failure, |governor, choice, n| {
-            if governor.is_kept(&peer) {
+            if governor.is_insisted(&peer) {
                 return governor.back_off(choice, peer, n);
             }
             let fuzz = fuzz(choice, governor.config.back_off.cold_fuzz);
@@ -277,7 +277,10 @@ impl Governor {
         let (before, source) = (known.failures, known.source());
         self.look_for_outage(cx);
         let counts = failure.class != Class::Internal && !self.in_outage;
-        let insisted = matches!(source, Source::Local | Source::Config | Source::Bootstrap);
+        let insisted = matches!(
+            source,
+            Source::Local | Source::Config | Source::Bootstrap | Source::Member
+        );
         if counts && before >= self.config.back_off.failures_max && !insisted {
             self.forget(slot);
             return Cost {
@@ -317,7 +320,7 @@ impl Governor {
     fn back_off(&self, choice: &mut dyn Choice, peer: SocketAddr, n: u8) -> Duration {
         let rules = &self.config.back_off;
         let doublings = n.saturating_sub(1);
-        if self.is_kept(&peer) {
+        if self.is_insisted(&peer) {
             let doubled = rules.kept_base.saturating_mul(1 << doublings.min(16));
             let delay = doubled.min(rules.kept_max);
             return delay.saturating_add(up_to(choice, delay / 4));
@@ -341,7 +344,7 @@ impl Governor {
             return false;
         };
         let (source, status) = (known.source(), known.status());
-        if source == Source::Local {
+        if matches!(source, Source::Local | Source::Member) {
             return false;
         }
         let busy = status.is_established();

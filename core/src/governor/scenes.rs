@@ -1,5 +1,6 @@
 //! Short scenes: what the machine asks for, answered as peer actions would.
 
+mod members;
 mod policies;
 
 use alloc::{boxed::Box, vec, vec::Vec};

@@ -179,6 +179,7 @@ impl Governor {
     pub(super) fn own_address(&mut self, addr: SocketAddr) {
         if self.own.len() < OWN_MAX && self.own.insert(addr) {
             self.local_changed = true;
+            self.members_changed = true;
             self.dirty = true;
         }
     }

@@ -452,6 +452,7 @@ const fn waits(status: Status) -> bool {
 fn count(counters: &mut Counters, source: Source, status: Status, by: fn(u32, u32) -> u32) {
     let one = match source {
         Source::Big => return tally(&mut counters.big, &mut counters.roots, true, status, by),
+        Source::Member => return tally(&mut counters.members, &mut 0, false, status, by),
         Source::Local => &mut counters.local,
         Source::Config => &mut counters.config,
         Source::Bootstrap => &mut counters.bootstrap,

@@ -44,7 +44,7 @@ impl Count {
 pub struct Counters {
     /// Roots of every source, big ledger peers included.
     pub roots: u32,
-    /// All but big ledger peers.
+    /// All but big ledger peers and members.
     pub ordinary: Count,
     /// Big ledger peers.
     pub big: Count,
@@ -58,4 +58,6 @@ pub struct Counters {
     pub config: Count,
     /// Ledger peers that are not big.
     pub ledger: Count,
+    /// Members of groups of structured gossip, which no target counts.
+    pub members: Count,
 }

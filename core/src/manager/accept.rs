@@ -222,9 +222,14 @@ impl Manager {
         if self.table.inbound.saturating_sub(inbound) >= hard {
             return Some(Refusal::HardLimit(hard));
         }
-        let max = self.config.prefixes.max;
         let ip = remote.ip().to_canonical();
-        let limited = max > 0 && !ip.is_loopback() && !self.exempt.contains(&ip);
+        let expected = self.reserved.contains(&ip);
+        let kept = self.kept_inbound();
+        if !expected && self.table.inbound.saturating_sub(inbound) >= hard.saturating_sub(kept) {
+            return Some(Refusal::Reserved(kept));
+        }
+        let max = self.config.prefixes.max;
+        let limited = max > 0 && !ip.is_loopback() && !self.exempt.contains(&ip) && !expected;
         if limited && self.table.of_prefix(ip).saturating_sub(accepted) >= max {
             return Some(Refusal::Prefix(max));
         }
@@ -283,6 +288,24 @@ impl Manager {
         });
         if let Some(slot) = old.filter(|_| !own) {
             self.replace(cx, slot);
+        }
+    }
+
+    /// How many inbound connections are kept for those who have them reserved.
+    fn kept_inbound(&self) -> u32 {
+        let wanted = u32::try_from(self.reserved.len()).unwrap_or(u32::MAX);
+        wanted
+            .min(self.config.reserved_max)
+            .min(self.config.limits.hard / 2)
+    }
+
+    /// Keeps an inbound connection for an address, or no longer.
+    pub(super) fn set_reserved(&mut self, ip: IpAddr, on: bool) {
+        let ip = ip.to_canonical();
+        if !on {
+            self.reserved.remove(&ip);
+        } else if self.reserved.len() < self.config.exempt_max {
+            self.reserved.insert(ip);
         }
     }
 

@@ -200,7 +200,8 @@ impl Manager {
             && table.on_line(Line::Lingering) <= config.remembered_max(Line::Lingering)
             && self.queue.len() <= config.waiting_max
             && self.doors.len() <= config.listeners_max
-            && self.exempt.len() <= config.exempt_max;
+            && self.exempt.len() <= config.exempt_max
+            && self.reserved.len() <= config.exempt_max;
         violated(holds, "manager", 8, "every maximum holds")
     }
 

@@ -105,6 +105,10 @@ pub struct Config {
     pub listeners_max: usize,
     /// Addresses exempt from limits per prefix at most; more are limited. Default 4,096.
     pub exempt_max: usize,
+    /// Inbound connections kept for addresses that have them [reserved](super::Event::Reserve), at
+    /// most: as many as there are such addresses, and never more than half of the hard limit.
+    /// Others are reset when only these are left. Default 64. Guess, not measured.
+    pub reserved_max: u32,
     /// How long a peer may run nothing on a connection that we do not use; `None` = for ever.
     /// Default 5 s. src: cardano-node configuration, `ProtocolIdleTimeout`
     pub idle: Option<Duration>,
@@ -141,6 +145,7 @@ impl Default for Config {
             locals_max: 16,
             listeners_max: 64,
             exempt_max: 4_096,
+            reserved_max: 64,
             idle: Some(Duration::from_secs(5)),
             linger: Duration::from_secs(5),
             time_wait: Duration::from_secs(60),

@@ -127,6 +127,14 @@ pub enum Event {
         /// Whether it is exempt.
         on: bool,
     },
+    /// An inbound connection is kept for this address, which has no limit per prefix, or no longer.
+    /// At most [`exempt_max`](super::Config::exempt_max) addresses have one.
+    Reserve {
+        /// The address.
+        ip: core::net::IpAddr,
+        /// Whether one is kept.
+        on: bool,
+    },
     /// End everything in order; [`Action::Stopped`] follows when nothing is left.
     Shutdown,
     /// Time has passed.
@@ -283,6 +291,9 @@ pub enum Refusal {
     /// As many inbound connections as there may be.
     #[error("hard limit of {0} inbound connections")]
     HardLimit(u32),
+    /// Only those are left that are kept for others.
+    #[error("the last {0} inbound connections are kept for others")]
+    Reserved(u32),
     /// As many from this source prefix as there may be.
     #[error("limit of {0} connections from one prefix")]
     Prefix(u32),

@@ -40,6 +40,7 @@ pub struct Manager {
     pub(super) table: Table,
     pub(super) doors: BTreeMap<ListenerId, Door>,
     pub(super) exempt: BTreeSet<IpAddr>,
+    pub(super) reserved: BTreeSet<IpAddr>,
     pub(super) wishes: BTreeMap<Request, Wish>,
     /// Requests that wait, by what they wait for, in order of arrival.
     pub(super) queue: BTreeSet<(Serial, Request)>,
@@ -70,6 +71,7 @@ impl Manager {
             serials: Supply::default(),
             doors: BTreeMap::new(),
             exempt: BTreeSet::new(),
+            reserved: BTreeSet::new(),
             wishes: BTreeMap::new(),
             queue: BTreeSet::new(),
             counted: Counters::default(),
@@ -442,6 +444,7 @@ impl Machine for Manager {
             },
             Event::Limit(limits) => self.limit(cx, limits),
             Event::Exempt { ip, on } => self.set_exempt(ip, on),
+            Event::Reserve { ip, on } => self.set_reserved(ip, on),
             Event::Shutdown => self.shutdown(cx),
             Event::Tick => self.tick(cx),
         }

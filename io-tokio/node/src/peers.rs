@@ -20,8 +20,8 @@ pub type Word = Cow<'static, str>;
 pub struct Row {
     /// Its address.
     pub peer: SocketAddr,
-    /// Where it is known from: `command`, `local`, `bootstrap`, `public`, `ledger`, `big` or
-    /// `other`; `None` when only its connection is known.
+    /// Where it is known from: `command`, `local`, `bootstrap`, `public`, `ledger`, `big`,
+    /// `member` or `other`; `None` when only its connection is known.
     pub source: Option<Word>,
     /// `cold`, `cooling`, `warm` or `hot`; `None` when only its connection is known.
     pub temperature: Option<Word>,
@@ -244,6 +244,7 @@ pub const fn source(source: Source) -> &'static str {
         Source::Ledger => "ledger",
         Source::Big => "big",
         Source::NonRoot => "other",
+        Source::Member => "member",
     }
 }
 

@@ -65,14 +65,15 @@ impl Picture {
             }
         };
         Counters {
-            roots: self.count(|peer| peer.source != Source::NonRoot),
-            ordinary: of(&|source| source != Source::Big),
+            roots: self.count(|peer| !matches!(peer.source, Source::NonRoot | Source::Member)),
+            ordinary: of(&|source| !matches!(source, Source::Big | Source::Member)),
             big: of(&|source| source == Source::Big),
             local: of(&|source| source == Source::Local),
             non_root: of(&|source| source == Source::NonRoot),
             bootstrap: of(&|source| source == Source::Bootstrap),
             config: of(&|source| source == Source::Config),
             ledger: of(&|source| source == Source::Ledger),
+            members: of(&|source| source == Source::Member),
         }
     }
 }

@@ -152,7 +152,11 @@ impl Safety {
                         format!("{addr} is known by {event:?}")
                     });
                 }
-                Source::Local | Source::Config | Source::Ledger | Source::NonRoot => {}
+                Source::Local
+                | Source::Config
+                | Source::Ledger
+                | Source::NonRoot
+                | Source::Member => {}
             }
             if self.flavour == Flavour::Local {
                 let local = matches!(peer.source, Source::Local | Source::NonRoot);

@@ -295,6 +295,7 @@ fn earned(event: &Event, world: &World<'_>) -> Duration {
         | Event::FetchMode(_)
         | Event::Keep(_)
         | Event::Release(_)
+        | Event::Members { .. }
         | Event::OwnAddress(_) => seconds(30),
         Event::Asked { .. }
         | Event::Announced { .. }

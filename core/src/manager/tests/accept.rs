@@ -514,6 +514,44 @@ fn a_thousand_aborts_in_a_row_are_asked_for_twice_a_second() {
 }
 
 #[test]
+fn the_last_inbound_connections_are_kept_for_those_who_have_them_reserved() {
+    let mut config = at_once(6);
+    config.reserved_max = 2;
+    let mut rig = Rig::listening(config);
+    for n in 1..=3 {
+        let (ip, on) = (peer(n).ip(), true);
+        rig.feed(Event::Reserve { ip, on });
+    }
+    fill(&mut rig, 10, 4);
+    let actions = rig.accept_from(peer(20));
+    assert_eq!(refusals(&actions), [Refusal::Reserved(2)]);
+    // Whoever has one comes in, and no limit per prefix keeps it out.
+    for n in 1..=2 {
+        assert_eq!(refusals(&rig.accept_from(peer(n))), []);
+    }
+    assert_eq!(rig.manager.counters().inbound, 6);
+    // With nothing reserved all are everybody's.
+    let mut rig = Rig::listening(at_once(6));
+    let (ip, on) = (peer(1).ip(), true);
+    rig.feed(Event::Reserve { ip, on });
+    rig.feed(Event::Reserve { ip, on: false });
+    fill(&mut rig, 10, 6);
+    assert_eq!(rig.manager.counters().inbound, 6);
+}
+
+#[test]
+fn no_more_than_half_of_all_inbound_connections_are_kept_for_some() {
+    let mut rig = Rig::listening(at_once(4));
+    for n in 1..=30 {
+        let (ip, on) = (peer(n).ip(), true);
+        rig.feed(Event::Reserve { ip, on });
+    }
+    fill(&mut rig, 100, 2);
+    let actions = rig.accept_from(peer(120));
+    assert_eq!(refusals(&actions), [Refusal::Reserved(2)]);
+}
+
+#[test]
 fn a_failed_accept_does_not_reset_the_wait_at_the_hard_limit() {
     let mut rig = Rig::listening(with(1, 1));
     rig.feed(Event::Listening {

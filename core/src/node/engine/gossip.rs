@@ -1,16 +1,16 @@
 //! Structured gossip in the engine: links, members, whom groups want connections to.
 //!
-//! The members that a group wants are kept as peers by command, as far as their addresses are
-//! known: so they are dialled, held, and left alone by churn, and they can be told apart from
-//! others by their group's interest alone. A member dialled because a message needs it stays until
-//! it is lost or its groups' views change.
+//! The members that a group wants are a class of peers of their own, as far as their addresses are
+//! known: they are dialled, held, counted by no target and left alone by churn. Inbound
+//! connections are kept for them, and for those who will connect to us. A member dialled because a
+//! message needs it stays until it is lost or its groups' views change.
 
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::{
     super::{self as node, Action, GroupLook, Notice},
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     base::{Cx, GroupId, Instant, Machine, MemberKey, Serial},
     conn::{Fault, Order},
+    governor, manager,
     proto::rain_link::{Frame, client},
     rain::{self, Interest, Links, Rain, links::Heard},
 };
@@ -34,11 +35,38 @@ pub(super) struct Gossip {
     links: Links,
     addresses: BTreeMap<MemberKey, SocketAddr>,
     addresses_max: usize,
-    interests: BTreeMap<GroupId, BTreeSet<MemberKey>>,
+    interests: BTreeMap<GroupId, Wants>,
     /// Dialled because a message needed them.
     called: BTreeSet<MemberKey>,
     /// Whom we keep because of groups.
     kept: BTreeSet<SocketAddr>,
+    /// For whom inbound connections are kept.
+    reserved: BTreeSet<IpAddr>,
+}
+
+/// Whom one group wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Wants {
+    hot: BTreeSet<MemberKey>,
+    warm: BTreeSet<MemberKey>,
+    accept: BTreeSet<MemberKey>,
+}
+
+impl Wants {
+    fn of(interest: &Interest) -> Self {
+        let set = |members: &[MemberKey]| members.iter().copied().collect();
+        Self {
+            hot: set(&interest.hot),
+            warm: set(&interest.warm),
+            accept: set(&interest.accept),
+        }
+    }
+
+    /// Those to be connected to.
+    fn near(&self) -> impl Iterator<Item = &MemberKey> {
+        self.hot.iter().chain(&self.warm)
+    }
 }
 
 impl Gossip {
@@ -52,6 +80,7 @@ impl Gossip {
             interests: BTreeMap::new(),
             called: BTreeSet::new(),
             kept: BTreeSet::new(),
+            reserved: BTreeSet::new(),
         })
     }
 
@@ -61,7 +90,7 @@ impl Gossip {
 
     /// The members that groups want, and the connections of those that can be reached.
     pub(super) fn members_wanted(&self) -> Vec<(MemberKey, Option<Serial>)> {
-        let members: BTreeSet<&MemberKey> = self.interests.values().flatten().collect();
+        let members: BTreeSet<&MemberKey> = self.interests.values().flat_map(Wants::near).collect();
         let linked = |member: &MemberKey| (*member, self.links.conn(member));
         members.into_iter().map(linked).collect()
     }
@@ -74,7 +103,8 @@ impl Gossip {
         let look = |group: &GroupId| {
             let view = self.rain.view(group)?;
             let linked = up.iter().filter(|key| view.seat(key).is_some());
-            let wanted = self.interests.get(group).map_or(0, BTreeSet::len);
+            let wanted = self.interests.get(group);
+            let wanted = wanted.map_or(0, |wants| wants.near().count());
             Some(GroupLook {
                 group: group.clone(),
                 epoch: view.epoch(),
@@ -88,11 +118,28 @@ impl Gossip {
         self.rain.groups().filter_map(look).collect()
     }
 
-    /// The addresses that groups want.
-    fn wanted(&self) -> BTreeSet<SocketAddr> {
-        let members = self.interests.values().flatten().chain(&self.called);
-        let addrs = members.filter_map(|member| self.addresses.get(member));
-        addrs.copied().collect()
+    /// Where these members live, as far as it is known.
+    fn homes<'a>(&self, members: impl Iterator<Item = &'a MemberKey>) -> BTreeSet<SocketAddr> {
+        let homes = members.filter_map(|member| self.addresses.get(member));
+        homes.copied().collect()
+    }
+
+    /// The addresses that groups want: those to be hot, and the others.
+    fn wanted(&self) -> (BTreeSet<SocketAddr>, BTreeSet<SocketAddr>) {
+        let all = || self.interests.values();
+        let hot = self.homes(all().flat_map(|wants| &wants.hot));
+        let warm = all().flat_map(|wants| &wants.warm).chain(&self.called);
+        let mut warm = self.homes(warm);
+        warm.retain(|addr| !hot.contains(addr));
+        (hot, warm)
+    }
+
+    /// Those who may connect to us because of groups.
+    fn expected(&self) -> BTreeSet<IpAddr> {
+        let all = self.interests.values();
+        let all = all.flat_map(|wants| wants.near().chain(&wants.accept));
+        let homes = self.homes(all.chain(&self.called));
+        homes.into_iter().map(|addr| addr.ip()).collect()
     }
 }
 
@@ -160,12 +207,11 @@ impl Engine {
         let Some(gossip) = &mut self.gossip else {
             return;
         };
-        let members: BTreeSet<MemberKey> =
-            interest.hot.iter().chain(&interest.warm).copied().collect();
-        if members.is_empty() {
+        let wants = Wants::of(interest);
+        if wants == Wants::default() {
             gossip.interests.remove(&interest.group);
         } else {
-            gossip.interests.insert(interest.group.clone(), members);
+            gossip.interests.insert(interest.group.clone(), wants);
         }
         gossip.called.clear();
         self.keep_wanted(cx);
@@ -176,14 +222,18 @@ impl Engine {
         let Some(gossip) = &mut self.gossip else {
             return;
         };
-        let wanted = gossip.wanted();
-        let kept = core::mem::replace(&mut gossip.kept, wanted.clone());
-        for addr in kept.difference(&wanted) {
-            self.remove_peer(cx, *addr);
+        let (hot, warm) = gossip.wanted();
+        let expected = gossip.expected();
+        gossip.kept = hot.union(&warm).copied().collect();
+        let before = core::mem::replace(&mut gossip.reserved, expected.clone());
+        for ip in before.difference(&expected) {
+            self.manage(cx, manager::Event::Reserve { ip: *ip, on: false });
         }
-        for addr in wanted.difference(&kept) {
-            self.add_peer(cx, *addr);
+        for ip in expected.difference(&before) {
+            self.manage(cx, manager::Event::Reserve { ip: *ip, on: true });
         }
+        let (hot, warm) = (hot.into_iter().collect(), warm.into_iter().collect());
+        self.govern(cx, governor::Event::Members { hot, warm });
     }
 
     /// Where a member can be dialled.

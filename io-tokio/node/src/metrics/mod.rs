@@ -153,6 +153,7 @@ mod tests {
                 bootstrap: count(5_000),
                 config: count(6_000),
                 ledger: count(7_000),
+                members: count(8_000),
             },
             tip: Tip {
                 point: Point::Block {

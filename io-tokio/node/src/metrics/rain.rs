@@ -44,6 +44,19 @@ pub const RAIN: &[Name] = &[
         "Wanted members that can be reached",
         |f| real(of(f).linked),
     ),
+    gauge(
+        "peers_known",
+        "Members that are kept as peers because groups want them",
+        |f| f.peers.members.known.into(),
+    ),
+    gauge(
+        "peers_established",
+        "Those of them that are connected",
+        |f| f.peers.members.established.into(),
+    ),
+    gauge("peers_active", "Those of them that are hot", |f| {
+        f.peers.members.active.into()
+    }),
     counter("published_total", "Messages published", |f| {
         real(of(f).stats.published)
     }),

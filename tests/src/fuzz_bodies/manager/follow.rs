@@ -59,6 +59,12 @@ impl Watch {
             Event::Exempt { ip, .. } if self.exempt.len() < self.config.exempt_max => {
                 self.exempt.insert(ip.to_canonical());
             }
+            Event::Reserve { ip, on: false } => {
+                self.reserved.remove(&ip.to_canonical());
+            }
+            Event::Reserve { ip, .. } if self.reserved.len() < self.config.exempt_max => {
+                self.reserved.insert(ip.to_canonical());
+            }
             Event::Shutdown => {
                 self.stopping = true;
                 for conn in self.conns.values_mut() {
@@ -310,6 +316,7 @@ impl Watch {
     fn refused(&mut self, refusal: Refusal) {
         let name = match refusal {
             Refusal::HardLimit(_) => "hard limit",
+            Refusal::Reserved(_) => "reserved",
             Refusal::Prefix(_) => "prefix",
             Refusal::Locals(_) => "locals",
             Refusal::Table(_) => "table",

@@ -69,6 +69,7 @@ pub(in crate::fuzz_bodies) fn settings(tape: &mut ByteTape) -> Config {
     config.locals_max = 1 + some(tape, 3);
     config.listeners_max = 1 + some(tape, 3);
     config.exempt_max = some(tape, 3);
+    config.reserved_max = 2;
     config.idle = (below(tape, 8) != 7).then(|| span(tape));
     config.linger = span(tape);
     config.time_wait = span(tape) * 6;
@@ -213,7 +214,11 @@ impl Watch {
     fn rare(&self, tape: &mut ByteTape) -> Event {
         match below(tape, 16) {
             0..=2 => Event::Limit(limits(tape)),
-            3 | 4 => Event::Exempt {
+            3 => Event::Exempt {
+                ip: remote(tape).ip(),
+                on: below(tape, 2) == 0,
+            },
+            4 => Event::Reserve {
                 ip: remote(tape).ip(),
                 on: below(tape, 2) == 0,
             },

@@ -50,12 +50,19 @@ fn refusal(
     let others = || watch.conns.iter().filter(|(conn, _)| Some(**conn) != dead);
     let hard = watch.limits.hard;
     let inbound = others().filter(|(_, conn)| conn.state.is_inbound());
-    if inbound.count() >= hard as usize {
+    let inbound = inbound.count();
+    if inbound >= hard as usize {
         return Some(Refusal::HardLimit(hard));
     }
-    let max = watch.config.prefixes.max;
     let ip = remote.ip().to_canonical();
-    if max > 0 && !ip.is_loopback() && !watch.exempt.contains(&ip) {
+    let expected = watch.reserved.contains(&ip);
+    let wanted = u32::try_from(watch.reserved.len()).expect("few");
+    let kept = wanted.min(watch.config.reserved_max).min(hard / 2);
+    if !expected && inbound >= (hard - kept) as usize {
+        return Some(Refusal::Reserved(kept));
+    }
+    let max = watch.config.prefixes.max;
+    if max > 0 && !ip.is_loopback() && !watch.exempt.contains(&ip) && !expected {
         let near = others().filter(|(_, conn)| {
             let inbound = conn.provenance == Provenance::Inbound && conn.has_socket();
             inbound && same_source(&watch.config, conn.remote.ip(), ip)

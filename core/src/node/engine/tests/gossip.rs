@@ -69,6 +69,9 @@ fn members_find_each_other_and_get_what_one_publishes_over_the_tree() {
         let wanted = node.machine().members_wanted();
         assert!(wanted.len() > 3, "{wanted:?}");
         assert!(wanted.iter().all(|(_, conn)| conn.is_some()), "{wanted:?}");
+        let counters = node.machine().governor().counters();
+        assert_eq!(counters.members.established as usize, wanted.len());
+        assert_eq!(counters.local.known, 0, "nobody is kept by command");
     }
     publish(&mut net, 4, b"rain");
     let mut got = net.delivered();
@@ -156,7 +159,7 @@ fn members_who_refuse_a_dial_are_passed_over_at_once() {
     );
     // Were each waited for, it would be more than twice as long.
     assert!(seconds < 20, "{seconds} s");
-    let kept = net.engine(0).governor().kept().count();
+    let kept = net.engine(0).governor().members().count();
     assert_eq!(
         kept, wanted,
         "who was dialled for a message is not dialled again"
