@@ -314,17 +314,17 @@ fn a_block_reaches_everybody_alive_with_all_of_the_bridge_dead_but_one() {
             }
             let (same, _) = society.spread(11, Audience::Block, PAYLOAD);
             assert_eq!(same, id);
-            let these = format!("{dead} of the bridge {mood:?}, seed {seed}");
-            assert_eq!(society.onward(&id).len(), 5 - dead, "{these}");
+            let case = format!("{dead} of the bridge {mood:?}, seed {seed}");
+            assert_eq!(society.onward(&id).len(), 5 - dead, "{case}");
             assert_eq!(
                 society.world.missed(&id, society.validators()),
                 NOBODY,
-                "{these}"
+                "{case}"
             );
             assert_eq!(
                 society.world.missed(&there, society.others()),
                 NOBODY,
-                "{these}"
+                "{case}"
             );
             let spread = society.world.spread(&there).expect("it went on");
             let late = spread.got.values().map(|got| got.at.since(spread.since));

@@ -178,7 +178,7 @@ impl Room {
             redundancy: redundancies[(bits >> 1) as usize % redundancies.len()],
             critical: bits & 64 != 0,
             byzantine: bits & 128 != 0,
-            life: (bits & 96 == 96).then_some(Duration::from_millis(700)),
+            life: (bits & 0b110_0000 == 0b110_0000).then_some(Duration::from_millis(700)),
         };
         let payload = Bytes::from(vec![7; 1 << below(tape, 18)]);
         let (tag, group) = (bits.into(), group());
