@@ -32,7 +32,7 @@
 use alloc::vec::Vec;
 
 use super::{
-    Action, Notice, Rain, Seat, Side,
+    Action, Notice, Rain, Seat, Side, Start,
     id::possession,
     machine::Timer,
     message::{Chain, ChainState, Message, Stage},
@@ -61,7 +61,8 @@ impl Rain {
                 return;
             }
             chain.state = ChainState::Idle { due: true };
-            if over || message.open() == 0 {
+            let receipt = rain.config.cleanup.start == Start::AfterReceipt;
+            if over || receipt || message.open() == 0 {
                 rain.begin(cx, id, message, side);
             } else {
                 // Not before the own duties are settled, but not much later either.

@@ -67,7 +67,7 @@ pub mod view;
 pub use audience::Audience;
 pub use canonical::Canonical;
 pub use config::{
-    Acks, Cleanup, Config, Door, Limits, Reach, Redundancy, Shape, Times, Validation,
+    Acks, Cleanup, Config, Door, Limits, Reach, Redundancy, Shape, Start, Times, Validation,
 };
 pub use event::{
     Action, Delivery, Event, Interest, Look, MessageClass, Misdeed, Notice, Options, Priority,

@@ -17,7 +17,7 @@ use alloc::{boxed::Box, collections::VecDeque};
 use bytes::Bytes;
 
 use super::{
-    Action, Delivery, Misdeed, Priority, Rain, Redundancy, Seat, Side, View, Way,
+    Action, Delivery, Misdeed, Priority, Rain, Redundancy, Seat, Side, Start, View, Way,
     config::{Acks, Reach, Shape, Validation},
     event::MessageClass,
     machine::Timer,
@@ -721,7 +721,10 @@ impl Rain {
             Way::Chain | Way::Pulled | Way::Vouched => core::time::Duration::from_micros(1),
             Way::Own | Way::Tree | Way::Redundant => {
                 let levels = message.view.gaps().levels();
-                let left = levels.saturating_sub(message.hop);
+                let left = match self.config.cleanup.start {
+                    Start::AfterTree => levels.saturating_sub(message.hop),
+                    Start::AfterReceipt => 0,
+                };
                 let hops = u32::from(left).saturating_add(self.config.cleanup.patience);
                 (hop * hops).min(self.config.times.start_max)
             }

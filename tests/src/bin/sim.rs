@@ -19,7 +19,10 @@ use samanea_sim::{
     governor as governor_laws, nodes,
     oracle::Seen,
     play,
-    rain::table,
+    rain::{
+        page,
+        table::{self, Table},
+    },
     scripts::{self, Script},
     tables,
 };
@@ -94,20 +97,27 @@ enum Command {
 /// What `rain` measures.
 #[derive(Debug, Args)]
 struct Measure {
-    /// Sizes of the group, with commas between.
+    /// Sizes of the group, with commas between. Of more than a thousand members only the first
+    /// table is made.
     #[arg(long, value_delimiter = ',', default_value = "27,243,1000,10000")]
     members: Vec<u32>,
-    /// Runs of a cell at a thousand members; ten times as many at a hundred, a fifth at ten
-    /// thousand.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    runs: u32,
     /// Only these tables: any of dead, dying, liars, views, partitions, with commas between.
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "dead,dying,liars,views,partitions"
+        default_value = "dead,dying,liars,views,partitions",
+        value_parser = table_named
     )]
-    tables: Vec<String>,
+    tables: Vec<Table>,
+    /// Writes the tables into the page.
+    #[arg(long, conflicts_with_all = ["check", "isolation"])]
+    write: bool,
+    /// Only checks that the tables of the page are what is measured.
+    #[arg(long, conflicts_with = "isolation")]
+    check: bool,
+    /// The page.
+    #[arg(long, default_value = "core/docs/rain.md")]
+    file: PathBuf,
     /// Instead: whether ten thousand servicers change a byte or a timer among a hundred
     /// validators; exit code 1 if so.
     #[arg(long)]
@@ -262,23 +272,43 @@ fn measure_rain(measure: &Measure) -> Result<(), String> {
             Err("something has changed".into())
         };
     }
-    let effort = table::Effort {
-        sizes: measure.members.clone(),
-        runs: measure.runs,
-    };
+    let read = || fs::read_to_string(&measure.file).map_err(|error| error.to_string());
+    let page = measure.check || measure.write;
+    let mut page = if page { read()? } else { String::new() };
     let mut told = |line: &str| say(&mut std::io::stderr(), line);
-    for name in &measure.tables {
-        let text = match name.as_str() {
-            "dead" => table::dead(&effort, &mut told),
-            "dying" => table::dying(&effort, &mut told),
-            "liars" => table::liars(&effort, &mut told),
-            "views" => table::views(&effort, &mut told),
-            "partitions" => table::partitions(&effort, &mut told),
-            other => return Err(format!("no table is called {other}")),
-        };
-        say(&mut std::io::stdout(), &text);
+    let (mut tables, mut wrong) = (0_u32, Vec::new());
+    for table in &measure.tables {
+        for members in &measure.members {
+            if *members > table.members_max() {
+                continue;
+            }
+            tables += 1;
+            let text = table.measure(*members, &mut told);
+            if measure.check {
+                wrong.extend(page::check(&page, *table, *members, &text).err());
+            } else if measure.write {
+                page::put(&mut page, *table, *members, &text)?;
+                fs::write(&measure.file, &page).map_err(|error| error.to_string())?;
+            } else {
+                say(&mut std::io::stdout(), &text);
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(wrong.join("\n"));
+    }
+    if measure.check {
+        say(
+            &mut std::io::stdout(),
+            &format!("rain: {tables} tables as written"),
+        );
     }
     Ok(())
+}
+
+fn table_named(text: &str) -> Result<Table, String> {
+    let named = Table::ALL.into_iter().find(|table| table.name() == text);
+    named.ok_or_else(|| "not one of dead, dying, liars, views, partitions".into())
 }
 
 fn explored<M: Model>(scope: &M, bound: Bound) -> Result<(), String> {

@@ -3,6 +3,8 @@
 pub mod measure;
 pub mod model;
 pub mod naive;
+pub mod page;
+pub mod reference;
 pub mod rivals;
 pub mod table;
 pub mod toy;
