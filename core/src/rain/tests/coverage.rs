@@ -78,3 +78,24 @@ fn everything_together_is_quiet_when_nobody_is_dead() {
         assert!(each < 10.0, "{each} frames without payload each of {n}");
     }
 }
+
+/// Chains that do not wait for the tree begin before it is through.
+#[test]
+fn chains_that_start_after_receipt_ask_while_the_tree_is_at_work() {
+    let asked = |start: Start| {
+        let mut config = plain();
+        (config.cleanup.start, config.cleanup.patience) = (start, 0);
+        config.times.digest = Duration::from_secs(86_400);
+        let mut world = World::new(27, &config);
+        world.dead[9] = true;
+        world.publish(0);
+        // A silent child is still waited for.
+        world.run(Duration::from_millis(200));
+        let asks = world.controls - world.got.iter().sum::<u32>() + 1;
+        world.run(LONG);
+        assert_eq!(world.missed(), []);
+        asks > 0
+    };
+    assert!(!asked(Start::AfterTree));
+    assert!(asked(Start::AfterReceipt));
+}
