@@ -178,7 +178,7 @@ pub enum Start {
     /// members with nobody dead, nobody gets it twice.
     AfterTree,
     /// When it came, whatever the tree does. With two hops of patience and 30 of a hundred dead it
-    /// takes a tenth to a quarter less time until everybody has it, and an eighth more payloads.
+    /// takes about a tenth less time until everybody has it, and a seventh more payloads.
     AfterReceipt,
 }
 
