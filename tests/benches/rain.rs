@@ -1,6 +1,7 @@
 //! What the views and trees of structured gossip cost, from a thousand members to a million: the
 //! plan of one hop, the place of a member in the tree of another, lookups, and views made anew and
-//! from a change of one percent.
+//! from a change of one percent; and the relay of one message of 64 KiB to as many members as a
+//! member ever sends to, beside one copy of its payload in the same run: the copies share it.
 //!
 //! Planning and looking up must do without memory: they run with none left to allocate, so that
 //! an allocation ends the run.
@@ -11,12 +12,17 @@ mod figures;
 use std::{alloc::System, hint::black_box};
 
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
+use bytes::Bytes;
 use cap::Cap;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 use rustix::time::{ClockId, clock_gettime};
 use samanea_core::{
-    base::{GroupId, Hash32, HeaderFault, HeaderView, MemberKey, Rules, TxId},
-    rain::{Gaps, Member, View},
+    base::{
+        Cx, First, GroupId, Hash32, HeaderFault, HeaderView, Instant, Machine as _, MemberKey,
+        Rules, Signature, TxId,
+    },
+    proto::rain_link::{Data, Flags, Frame, Limit, Terms},
+    rain::{Action, Config, Event, Gaps, Member, Rain, Reach, View},
 };
 
 use figures::{for_real, median, now, rounds, wanted};
@@ -52,7 +58,115 @@ fn main() {
         }
         println!("{table}\n\n(medians of {} rounds)\n", rounds().max(1));
     }
+    if wanted("rain, relay") {
+        println!("{}", relays());
+    }
     println!("(took {:.0} s)", begin.elapsed().as_secs_f64());
+}
+
+/// The relay of a payload in a group of a thousand: by the members to whom it is sent, with a
+/// hash that costs nothing and with the one that drivers use.
+fn relays() -> Table {
+    let n = if for_real() { 1_000 } else { 27 };
+    let times = if for_real() { 400 } else { 2 };
+    let payload = Bytes::from(vec![0x5a; PAYLOAD_BYTES]);
+    let copied = timed("one copy of the payload", || {
+        for _ in 0..times {
+            black_box(black_box(&payload[..]).to_vec());
+        }
+    });
+    let copy = median(copied.figures) / f64::from(times);
+    let mut table = Table::new();
+    table.load_preset(ASCII_MARKDOWN);
+    table.set_header(["rain, relay", "sends", "median", "one copy", "copies"]);
+    for (name, rules) in [
+        ("hashing and signing left out", &Free as &dyn Rules),
+        ("payload hashed", &Blake),
+    ] {
+        let (sends, figure) = relayed(n, times, &payload, rules);
+        table.add_row([
+            format!("64 KiB in a group of {n}, {name}"),
+            sends.to_string(),
+            format!("{figure:.0} ns"),
+            format!("{copy:.0} ns"),
+            format!("{:.2}", figure / copy),
+        ]);
+    }
+    table
+}
+
+const PAYLOAD_BYTES: usize = 64 << 10;
+
+/// How many sends the relay of one message makes, and the median of what it takes.
+fn relayed(n: u32, times: u32, payload: &Bytes, rules: &dyn Rules) -> (usize, f64) {
+    let members = (0..n).map(|at| Member::from(number(at)));
+    let view = View::new(GroupId::AllStaked, 1, None, members, rules).expect("a view");
+    let config = Config {
+        reach: Reach::Assumed,
+        ..Config::default()
+    };
+    let mut fresh = Rain::new(config, number(1), 1);
+    let mut out = Vec::new();
+    let (digest, expires) = (view.digest().0, None);
+    let mut choice = First;
+    let begin = Instant::from_secs(1);
+    let mut cx = Cx::new(begin, &mut choice, rules, &mut out);
+    fresh.step(&mut cx, Event::View { view, expires });
+    // The arc of the whole ring but the origin, which sits just before: as many sends as any member
+    // ever makes.
+    let data = |seq| Data {
+        group: GroupId::AllStaked,
+        epoch: 1,
+        view: digest,
+        origin: number(0),
+        boot: 1,
+        seq,
+        limit: Limit::Key(number(0)),
+        flags: Flags::TREE.with(Flags::WANT_ACK).with(Flags::DELEGATED),
+        hop: 1,
+        signature: Signature::default(),
+        terms: Terms::default(),
+        payload: payload.clone(),
+    };
+    let mut sends = 0;
+    let figure = |_| {
+        let mut took = 0.0;
+        for seq in 0..u64::from(times) {
+            let mut rain = fresh.clone();
+            let frame = Frame::Data(Box::new(data(seq)));
+            let mut out = Vec::with_capacity(64);
+            let mut cx = Cx::new(begin, &mut choice, rules, &mut out);
+            let peer = number(0);
+            let begun = used();
+            rain.step(&mut cx, Event::Received { peer, frame });
+            took += used() - begun;
+            let shared = |action: &Action| match action {
+                Action::Send {
+                    frame: Frame::Data(data),
+                    ..
+                } => {
+                    assert_eq!(
+                        data.payload.as_ptr(),
+                        payload.as_ptr(),
+                        "shared, not copied"
+                    );
+                    true
+                }
+                _ => false,
+            };
+            sends = out.iter().filter(|action| shared(action)).count();
+        }
+        took / f64::from(times)
+    };
+    let figures: Vec<f64> = (0..rounds().max(1)).map(figure).collect();
+    (sends, median(figures))
+}
+
+/// A key that is in the order of its number.
+fn number(at: u32) -> MemberKey {
+    let mut key = MemberKey::default();
+    key.0[..4].copy_from_slice(&at.to_be_bytes());
+    key
 }
 
 /// An operation and the nanoseconds that it took in each round, or the bytes that it keeps.
@@ -233,6 +347,35 @@ fn real(count: usize) -> f64 {
     count as f64
 }
 
+/// A hash that costs nothing: what is left is the machine's own.
+struct Free;
+
+impl Rules for Free {
+    fn name(&self) -> &'static str {
+        "nothing"
+    }
+
+    fn header(&self, _wrapped: &[u8]) -> Result<HeaderView, HeaderFault> {
+        Err(HeaderFault::Malformed)
+    }
+
+    fn tx_id(&self, _wrapped: &[u8]) -> Option<TxId> {
+        None
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> Hash32 {
+        let mut hash = Hash32::default();
+        for (part, to) in parts.iter().zip(&mut hash.0) {
+            *to = part.last().copied().unwrap_or(0);
+        }
+        hash
+    }
+
+    fn verify(&self, _: &MemberKey, _: &[u8], _: &Signature) -> bool {
+        true
+    }
+}
+
 /// The hash that the drivers use.
 struct Blake;
 
@@ -255,5 +398,9 @@ impl Rules for Blake {
             hash.update(part);
         }
         Hash32(hash.finalize().into())
+    }
+
+    fn verify(&self, _: &MemberKey, _: &[u8], _: &Signature) -> bool {
+        true
     }
 }
