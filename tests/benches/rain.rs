@@ -109,8 +109,8 @@ fn relayed(n: u32, times: u32, payload: &Bytes, rules: &dyn Rules) -> (usize, f6
     let mut out = Vec::new();
     let (digest, expires) = (view.digest().0, None);
     let mut choice = First;
-    let begin = Instant::from_secs(1);
-    let mut cx = Cx::new(begin, &mut choice, rules, &mut out);
+    let now = Instant::from_secs(1);
+    let mut cx = Cx::new(now, &mut choice, rules, &mut out);
     fresh.step(&mut cx, Event::View { view, expires });
     // The arc of the whole ring but the origin, which sits just before: as many sends as any member
     // ever makes.
@@ -135,7 +135,7 @@ fn relayed(n: u32, times: u32, payload: &Bytes, rules: &dyn Rules) -> (usize, f6
             let mut rain = fresh.clone();
             let frame = Frame::Data(Box::new(data(seq)));
             let mut out = Vec::with_capacity(64);
-            let mut cx = Cx::new(begin, &mut choice, rules, &mut out);
+            let mut cx = Cx::new(now, &mut choice, rules, &mut out);
             let peer = number(0);
             let begun = used();
             rain.step(&mut cx, Event::Received { peer, frame });
