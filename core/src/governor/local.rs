@@ -48,10 +48,21 @@ impl Governor {
             return;
         }
         if let Some((slot, known)) = self.find(peer) {
-            let busy = known.status().is_established() || known.status() == Status::Connecting;
-            self.forget(slot);
-            if busy {
-                self.gone.insert(peer);
+            self.let_go(cx, slot, (peer, known.status()));
+        }
+    }
+
+    /// Forgets a peer; what runs towards it is closed, if it is not on its way to its end.
+    pub(super) fn let_go(
+        &mut self,
+        cx: &mut Cx<'_, Action>,
+        slot: SlotIndex,
+        (peer, status): (SocketAddr, Status),
+    ) {
+        self.forget(slot);
+        if status.is_established() || status == Status::Connecting {
+            self.gone.insert(peer);
+            if !matches!(status, Status::Closing | Status::Cooling) {
                 cx.act(Action::Close { peer });
             }
         }

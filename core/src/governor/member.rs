@@ -95,12 +95,7 @@ impl Governor {
         else {
             return;
         };
-        let busy = known.status().is_established() || known.status() == Status::Connecting;
-        self.forget(slot);
-        if busy {
-            self.gone.insert(peer);
-            cx.act(Action::Close { peer });
-        }
+        self.let_go(cx, slot, (peer, known.status()));
     }
 
     fn now_member(&mut self, cx: &Cx<'_, Action>, peer: SocketAddr) {

@@ -446,3 +446,21 @@ fn a_fault_of_our_own_costs_no_peer_anything() {
     let tries = rig.dials(peer(0)).len();
     assert!(tries > 10 && tries < 2_000, "{tries}");
 }
+
+#[test]
+fn a_peer_that_is_released_on_its_way_to_its_end_is_not_closed_again() {
+    let mut rig = Rig::young(plain(), targets(0, 0, 0, 0), Topology::default());
+    let peer = peer(9);
+    rig.tell(Event::Keep(peer));
+    rig.pass(s(60));
+    assert!(rig.established().contains(&peer));
+    rig.clear();
+    let failure = None;
+    rig.tell(Event::Cooling { peer, failure });
+    rig.tell(Event::Release(peer));
+    let close = Action::Close { peer };
+    assert_eq!(rig.count(|action| *action == close), 0);
+    assert!(rig.governor.is_gone(&peer));
+    rig.tell(Event::Cold { peer, failure });
+    assert!(!rig.governor.is_gone(&peer));
+}
